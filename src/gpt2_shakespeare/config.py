@@ -1,0 +1,271 @@
+"""The schema of params.yaml. The only module that reads YAML; it never imports torch.
+
+Every table below refuses keys that it doesn't know, and `load` reports all problems of a file at once,
+each in one line that names the key.
+"""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from gpt2_shakespeare.errors import UserError
+
+
+class ConfigError(UserError, ValueError):
+    """params.yaml can't be used; the message has one line for each problem."""
+
+
+def _number(value: Any) -> Any:
+    """PyYAML reads `1e-4` as a string: let pydantic turn that into a float, but never a bool."""
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number, not a boolean")
+    return value
+
+
+Count = Annotated[int, Field(gt=0, strict=True)]
+Whole = Annotated[int, Field(ge=0, strict=True)]
+Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Probability = Annotated[Real, Field(ge=0, lt=1)]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sampling(Table):
+    """How every row is sampled. temperature 0 means greedy."""
+
+    temperature: NonNegative
+    top_p: Annotated[Real, Field(gt=0, le=1)]
+    max_new_tokens: Count
+    samples_per_prompt: Count
+    seed: Whole
+    prompts: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
+class Runtime(Table):
+    """What the numbers may depend on beside the data: see runtime.py."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Count
+    precision: Literal["fp32", "bf16", "fp16"]
+    compile: Annotated[bool, Field(strict=True)]
+
+
+class Tokenizer(Table):
+    source: Literal["bpe", "gpt2"]
+    vocab_size: Annotated[int, Field(ge=257, le=65536, strict=True)]  # 256 bytes, <|endoftext|>, merges
+
+    @model_validator(mode="after")
+    def _gpt2_has_one_size(self) -> "Tokenizer":
+        if self.source == "gpt2" and self.vocab_size != 50257:
+            raise ValueError("vocab_size: GPT-2's own tokenizer has 50257 types; set vocab_size to 50257")
+        return self
+
+
+class Model(Table):
+    """Shape of a model that starts from random weights; vocab_size comes from the tokenizer."""
+
+    block_size: Annotated[int, Field(ge=2, strict=True)]
+    n_layer: Count
+    n_head: Count
+    n_embd: Count
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "Model":
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_embd: {self.n_embd} is not divisible by n_head {self.n_head}")
+        return self
+
+
+class Context(Table):
+    """One phase of training: windows of block_size tokens, walked over `epochs` times (may be a fraction)."""
+
+    block_size: Annotated[int, Field(ge=2, strict=True)]
+    epochs: Positive
+
+
+class Optimizer(Table):
+    """AdamW on a cosine schedule with linear warmup."""
+
+    learning_rate: Positive
+    min_lr: NonNegative
+    warmup_steps: Whole
+    beta1: Probability
+    beta2: Probability
+    weight_decay: NonNegative
+    decay: Literal["matrices", "all"]
+    grad_clip: Positive
+
+    @model_validator(mode="after")
+    def _min_lr_is_lower(self) -> "Optimizer":
+        if self.min_lr > self.learning_rate:
+            raise ValueError(f"min_lr: {self.min_lr} is above learning_rate {self.learning_rate}")
+        return self
+
+
+class Training(Optimizer):
+    """What every trained row has. Windows start every `stride` tokens; null means side by side."""
+
+    stride: Count | None
+    batch_size: Count
+    grad_accum_steps: Count
+    embd_dropout: Probability
+    attn_dropout: Probability
+    resid_dropout: Probability
+    eval_interval: Count
+    eval_tokens: Count
+    patience: Count | None
+
+    def dropouts(self) -> dict[str, float]:
+        """As the arguments of GPTConfig."""
+        return {f"{kind}_dropout": getattr(self, f"{kind}_dropout") for kind in ("embd", "attn", "resid")}
+
+
+class FromScratch(Training):
+    """A model of our own from random weights, through one or more context lengths."""
+
+    model: Model
+    context: Annotated[list[Context], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _context_fits_model(self) -> "FromScratch":
+        for phase in self.context:
+            if phase.block_size > self.model.block_size:
+                raise ValueError(
+                    f"context: block_size {phase.block_size} is above the model's {self.model.block_size}"
+                )
+        return self
+
+
+class Pretraining(FromScratch):
+    corpus: Literal["prose", "novels"]
+
+
+class Base(Table):
+    """Where the pretrained model comes from: the hub, the folder `base_path`, or our own pretraining."""
+
+    source: Literal["hub", "path", "pretrain"]
+    repo: Annotated[str, Field(min_length=1)]
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
+    pretrain: Pretraining
+
+
+class FineTuning(Training):
+    """Starts from the base; the number of epochs stands at the top of params.yaml."""
+
+    block_size: Annotated[int, Field(ge=2, strict=True)]
+
+
+class Scale(Table):
+    corpus: Literal["plays", "tinyshakespeare", "path"]
+    tokenizer: Tokenizer
+    runtime: Runtime
+    base: Base
+    scratch: FromScratch
+    finetune: FineTuning
+
+
+class Params(Table):
+    scale: str
+    epochs: Count
+    long_epochs: Count
+    seeds: Annotated[list[Whole], Field(min_length=1)]
+    corpus_path: Annotated[str, Field(min_length=1)]
+    base_path: Annotated[str, Field(min_length=1)]
+    sample: Sampling
+    scales: Annotated[dict[str, Scale], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _scale_is_there(self) -> "Params":
+        if self.scale not in self.scales:
+            raise ValueError(f"scale: '{self.scale}' is none of {', '.join(self.scales)}")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: {self.seeds} names a seed twice")
+        return self
+
+    @property
+    def at_scale(self) -> Scale:
+        """The settings of the scale that is switched on."""
+        return self.scales[self.scale]
+
+
+# Row of the results table -> (section of the scale that it is trained with, key of its epochs).
+# A further trained row is a line here, a stage in dvc.yaml and, if it wants its own settings, a section.
+TRAINED_ROWS: dict[str, tuple[Literal["scratch", "finetune"], Literal["epochs", "long_epochs"] | None]] = {
+    "scratch": ("scratch", None),
+    "finetune": ("finetune", "epochs"),
+    "finetune_long": ("finetune", "long_epochs"),
+}
+ROWS = ("base", *TRAINED_ROWS)
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        ConfigError: the file is missing, isn't YAML, or breaks the schema; one line for each problem.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}; run from the project's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return parse(raw, str(path))
+
+
+def parse(raw: Any, where: str = "params.yaml") -> Params:
+    """Check an already parsed params.yaml; raises ConfigError as `load` does."""
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{where}: {_line(problem)}" for problem in error.errors())) from None
+
+
+def _line(problem: Any) -> str:
+    """One problem as pydantic reports it -> one line that names the key."""
+    key = ".".join(str(part) for part in problem["loc"])
+    kind, message = problem["type"], problem["msg"]
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(problem["loc"][-1]), _known_keys(), n=1)
+        return f"{key}: unknown key" + (f"; did you mean '{near[0]}'?" if near else "")
+    if kind == "missing":
+        return f"{key}: missing"
+    if kind == "value_error":  # raised above; the message starts with the key's own name
+        message = message.removeprefix("Value error, ")
+        return f"{key}.{message}" if key and not message.startswith("Input") else _join(key, message)
+    given = problem["input"]
+    shown = "" if isinstance(given, dict | list) else f" (it is {given!r:.80})"
+    return _join(key, message + shown)
+
+
+def _join(key: str, message: str) -> str:
+    return f"{key}: {message}" if key else message
+
+
+def _known_keys() -> list[str]:
+    """Every key that any table has."""
+
+    def below(table: type[BaseModel]) -> Iterator[type[BaseModel]]:
+        for child in table.__subclasses__():
+            yield child
+            yield from below(child)
+
+    return sorted({key for table in below(Table) for key in table.model_fields})
+
+
+def change(table: Sampling, values: dict[str, Any]) -> Sampling:
+    """The table with some values changed (None leaves one as it is), checked; raises ConfigError."""
+    given = {key: value for key, value in values.items() if value is not None}
+    try:
+        return Sampling.model_validate(table.model_dump() | given)
+    except ValidationError as error:
+        raise ConfigError("; ".join(map(_line, error.errors()))) from None

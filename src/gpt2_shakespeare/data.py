@@ -1,0 +1,145 @@
+"""Corpus files, token files, the split, windows, and batches that are a function of (seed, step)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tiktoken
+import torch
+
+from gpt2_shakespeare.errors import UserError
+
+Tokens = np.ndarray  # (n,) uint16: token ids, in the order of the text
+
+
+class DataError(UserError, ValueError):
+    """A corpus or token file can't be used; the message names the file and says what to do."""
+
+
+def read_corpus(path: Path) -> str:
+    """A UTF-8 text; a byte order mark is dropped and CRLF (or a lone CR) becomes LF.
+
+    Raises:
+        DataError: no such file, empty, or not UTF-8 (with the byte offset).
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror}") from None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: not UTF-8 at byte {error.start} (0x{raw[error.start]:02x}); save it as UTF-8"
+        ) from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise DataError(f"{path}: the corpus is empty; put text into it or choose another corpus")
+    return text
+
+
+def encode(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokens:
+    """Token ids of one text, or of several with <|endoftext|> between them."""
+    parts = encoding.encode_ordinary_batch(list(texts), num_threads=2)
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = [*joined, encoding.eot_token, *part]
+    return np.array(joined, dtype=np.uint16)
+
+
+def split(tokens: Tokens, block_size: int) -> dict[str, Tokens]:
+    """train | dev | val: val is the last tenth, as in the reference; dev the last 5 % of what is before it.
+
+    Raises:
+        DataError: a part is too short for one window of block_size tokens and its targets.
+    """
+    val_start = int(0.9 * len(tokens))
+    dev_start = int(0.95 * val_start)
+    parts = {"train": tokens[:dev_start], "dev": tokens[dev_start:val_start], "val": tokens[val_start:]}
+    for name, part in parts.items():
+        if len(part) <= block_size:
+            raise DataError(
+                f"the corpus is too short: its {name} part has {len(part)} tokens (of {len(tokens)}), "
+                f"and a window needs more than block_size {block_size}; use a longer corpus or lower block_size"
+            )
+    return parts
+
+
+def save_tokens(path: Path, tokens: Tokens) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, tokens)
+
+
+def load_tokens(path: Path, vocab_size: int) -> Tokens:
+    """Token ids from disk.
+
+    Raises:
+        DataError: missing, truncated, not a list of uint16, or an id >= vocab_size.
+    """
+    try:
+        tokens = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: can't be read as tokens ({error}); run `dvc repro prepare`") from None
+    if not isinstance(tokens, np.ndarray) or tokens.dtype != np.uint16 or tokens.ndim != 1:
+        raise DataError(f"{path}: not a list of 16-bit token ids; run `dvc repro prepare`")
+    if len(tokens) and (top := int(tokens.max())) >= vocab_size:
+        raise DataError(
+            f"{path}: token id {top} is outside the model's vocab_size {vocab_size}; "
+            "the tokenizer and the base model must belong together (tokenizer.source, base.source)"
+        )
+    return tokens
+
+
+def window_starts(n_tokens: int, block_size: int, stride: int) -> np.ndarray:
+    """Start of every whole window: block_size inputs and, shifted by one, as many targets.
+
+    On the reference's 304,222 train tokens with blocks of 1024 and stride 128 these are its 2,369 windows.
+    """
+    return np.arange(0, n_tokens - block_size, stride)
+
+
+def windows(tokens: Tokens, starts: np.ndarray, block_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets, both (len(starts), block_size) int64."""
+    rows = torch.from_numpy(tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64))
+    return rows[:, :-1], rows[:, 1:]
+
+
+class Batches:
+    """Shuffled windows, batch by batch; the order is a function of (seed, step), so there is no state.
+
+    Every epoch is a new permutation of all windows. A batch that reaches past an epoch's end takes the rest
+    from the next one, so that all batches have one shape.
+    """
+
+    def __init__(self, tokens: Tokens, block_size: int, stride: int, batch_size: int, seed: int):
+        """
+        Raises:
+            DataError: fewer tokens than one window needs.
+        """
+        self.tokens, self.block_size, self.batch_size, self.seed = tokens, block_size, batch_size, seed
+        self.starts = window_starts(len(tokens), block_size, stride)
+        if not len(self.starts):
+            raise DataError(
+                f"{len(tokens)} training tokens are too few for one window of block_size {block_size}; "
+                "use a longer corpus or lower block_size"
+            )
+        self._order: tuple[int, np.ndarray] = (-1, self.starts)
+
+    def steps(self, epochs: float) -> int:
+        """Batches that walk over the windows `epochs` times; at least one."""
+        return max(1, -(-round(len(self.starts) * epochs) // self.batch_size))
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and targets of a step, (batch_size, block_size) int64 each."""
+        places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epochs, within = np.divmod(places, len(self.starts))
+        starts = np.concatenate(
+            [self._permutation(int(epoch))[within[epochs == epoch]] for epoch in np.unique(epochs)]
+        )
+        return windows(self.tokens, starts, self.block_size)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if self._order[0] != epoch:
+            generator = np.random.Generator(np.random.PCG64([self.seed, self.block_size, epoch]))
+            self._order = (epoch, generator.permutation(self.starts))
+        return self._order[1]

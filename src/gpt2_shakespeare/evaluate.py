@@ -1,0 +1,103 @@
+"""Losses of a text under a model: the exact one, the reference's protocol, and a quick one for training."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from gpt2_shakespeare.data import DataError, Tokens, window_starts, windows
+from gpt2_shakespeare.loss import token_losses
+from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.runtime import evaluating
+
+TOKENS_PER_BATCH = 8192  # of a forward pass without gradients
+
+
+def exact_losses(model: GPT, tokens: Tokens, block_size: int | None = None) -> np.ndarray:
+    """-log p of every token but the first, each scored once, in nats, float64 (n - 1,).
+
+    Windows of block_size inputs move by half a block; a window scores only the targets that no window before
+    it has scored, so each has at least half a block of context where the text has it. Nothing before the
+    text is context, and the first token is not scored.
+
+    Raises:
+        DataError: fewer than two tokens.
+    """
+    if len(tokens) < 2:
+        raise DataError(
+            f"{len(tokens)} tokens can't be scored: the first one is never, and no other is there"
+        )
+    block_size = block_size or model.config.block_size
+    n_targets = len(tokens) - 1
+    losses, done = np.empty(n_targets), 0
+    starts = np.arange(0, n_targets, max(1, block_size // 2))
+    # from the first window that reaches the end on, only the first is needed: it may be a shorter one
+    last = int(np.argmax(starts + block_size >= n_targets))
+    with evaluating(model):
+        for some, size in (
+            (starts[:last], block_size),
+            (starts[last : last + 1], n_targets - int(starts[last])),
+        ):
+            for start, values in _scored(model, tokens, some, size):
+                losses[done : start + size] = values[done - start :]
+                done = start + size
+    return losses
+
+
+def exact_loss(model: GPT, tokens: Tokens, block_size: int | None = None) -> float:
+    """Mean of `exact_losses`, in nats per token."""
+    return float(exact_losses(model, tokens, block_size).mean())
+
+
+def reference_loss(
+    model: GPT, tokens: Tokens, block_size: int | None = None, stride: int | None = None, batch_size: int = 16
+) -> float:
+    """The reference's figure: the mean of batch means over whole windows of 1024 that move by 128.
+
+    A model with shorter blocks gets windows of its own block size that move by an eighth of it. Tokens inside
+    the text count up to eight times, and a last batch of few windows weighs as much as a full one.
+
+    Raises:
+        DataError: no whole window fits.
+    """
+    block_size = block_size or min(1024, model.config.block_size)
+    starts = window_starts(len(tokens), block_size, stride or max(1, block_size // 8))
+    if not len(starts):
+        raise DataError(f"{len(tokens)} tokens are too few for one window of block_size {block_size}")
+    with evaluating(model):
+        means = np.array([values.mean() for _, values in _scored(model, tokens, starts, block_size)])
+    batches = [means[i : i + batch_size].mean() for i in range(0, len(means), batch_size)]
+    return float(np.mean(batches))
+
+
+def quick_loss(model: GPT, tokens: Tokens, block_size: int, max_tokens: int) -> float:
+    """Mean loss over windows side by side, spread evenly where the text has more than max_tokens; for dev.
+
+    Raises:
+        DataError: no whole window fits.
+    """
+    starts = window_starts(len(tokens), block_size, block_size)
+    if not len(starts):
+        raise DataError(f"{len(tokens)} tokens are too few for one window of block_size {block_size}")
+    count = min(len(starts), max(1, max_tokens // block_size))
+    starts = starts[np.linspace(0, len(starts) - 1, count).round().astype(int)]
+    with evaluating(model):
+        return float(np.mean([values.mean() for _, values in _scored(model, tokens, starts, block_size)]))
+
+
+def bits_per_char(loss: float, n_tokens: int, n_chars: int) -> float:
+    """Nats per token -> bits per character of the same text."""
+    return loss * n_tokens / n_chars / math.log(2)
+
+
+def _scored(
+    model: GPT, tokens: Tokens, starts: np.ndarray, block_size: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Every window's start and the losses of its targets, float64 (block_size,)."""
+    device, weight = model.transformer.wte.weight.device, model.transformer.wte.weight
+    per_batch = max(1, TOKENS_PER_BATCH // block_size)
+    for i in range(0, len(starts), per_batch):
+        some = starts[i : i + per_batch]
+        idx, targets = (part.to(device) for part in windows(tokens, some, block_size))
+        values = token_losses(model.hidden(idx), weight, targets).double().cpu().numpy()
+        yield from zip(some.tolist(), values, strict=True)

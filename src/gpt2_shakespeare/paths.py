@@ -1,0 +1,78 @@
+"""Where every artefact lies, as a function of the scale and the row. dvc.yaml names the same places."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+# Inside a model's folder, beside config.json and model.safetensors:
+HISTORY = "history.csv"  # losses at every evaluation
+TRAINING = "training.json"  # how training ended
+LAST = "last"  # weights of the last step, there only if the best ones are of an earlier step
+
+DOWNLOADS = Path(".downloads")  # partial downloads: outside DVC's outs, which DVC deletes before a stage runs
+
+
+@dataclass(frozen=True)
+class Paths:
+    """All paths of one scale, relative to the project's root."""
+
+    scale: str
+
+    @property
+    def data(self) -> Path:
+        return Path("data") / self.scale
+
+    @property
+    def raw(self) -> Path:
+        """The corpora and the tokenizer's files, as `download` fetched or made them."""
+        return self.data / "raw"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.data / "tokenizer"
+
+    @property
+    def corpus_facts(self) -> Path:
+        """Counts that later stages need: tokens and characters of each part."""
+        return self.data / "corpus.json"
+
+    def tokens(self, part: str) -> Path:
+        """Token ids of `train`, `dev` or `val`."""
+        return self.data / f"{part}.npy"
+
+    @property
+    def pretrain_tokens(self) -> Path:
+        """Folder with the `train.npy`, `dev.npy` and `held_out.npy` of the base's own corpus."""
+        return self.data / "pretrain"
+
+    @property
+    def base(self) -> Path:
+        return Path("models") / self.scale / "base"
+
+    def model(self, row: str, seed: int) -> Path:
+        """Model of a row; the base is one for all seeds."""
+        return self.base if row == "base" else Path("models") / self.scale / row / str(seed)
+
+    def evaluation(self, row: str, seed: int) -> Path:
+        name = "base" if row == "base" else f"{row}-{seed}"
+        return self.data / "evaluation" / f"{name}.json"
+
+    @property
+    def samples(self) -> Path:
+        return self.data / "samples.json"
+
+    @property
+    def metrics(self) -> Path:
+        return Path("metrics") / self.scale
+
+    def log(self, name: str) -> Path:
+        """Wall times and machine facts of a stage: never an out, never in git."""
+        return Path("logs") / self.scale / f"{name}.json"
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder; what was there is removed, as DVC does before it runs a stage."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder

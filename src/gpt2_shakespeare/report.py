@@ -1,0 +1,550 @@
+"""The results of a scale as a table, figures and pages: what is committed under metrics/. No torch."""
+
+import json
+import logging
+import math
+import re
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from gpt2_shakespeare import config
+from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.paths import Paths
+
+log = logging.getLogger(__name__)
+
+RESULTS, TABLE_CSV, TABLE_MD, CURVES = "results.json", "table.csv", "table.md", "curves.csv"
+LOSS_CURVES, VAL_LOSS, SAMPLES = "loss_curves.png", "val_loss.png", "samples.md"
+
+DECIMALS = 4  # of every figure in results.json and table.csv
+OVERFIT = 0.01  # nats per token that dev must rise after its best step to be called so
+MAX_LOSS = 700.0  # nats per token; exp() of more overflows
+
+# What an evaluation must hold; max_steps, the planned ones, may be there too.
+EVERY_ROW = ("train_loss", "dev_loss", "val_loss", "val_loss_reference", "bits_per_char", "parameters")
+TRAINED_ROW = (
+    "val_loss_last", "val_loss_reference_last", "dev_loss_last", "running_train_loss",
+    "tokens_seen", "passes", "steps", "best_step",
+)  # fmt: skip
+FIGURES = (
+    "train_loss", "dev_loss", "val_loss", "val_loss_std", "val_loss_last", "val_loss_reference",
+    "val_loss_reference_last", "perplexity", "bits_per_char", "running_train_loss", "tokens_seen", "passes",
+    "steps", "best_step", "parameters", "seeds",
+)  # fmt: skip
+HISTORY = ("step", "passes", "train_loss", "dev_loss")
+
+REFERENCE_CORPUS = "tinyshakespeare"
+REFERENCE = {"scratch": "4.75", "finetune": "3.3424", "finetune_long": "3.20"}  # val loss, as published
+NANOGPT_ZERO_SHOT = "nanoGPT reports 4.03 for GPT-2 124M"  # its issue 210; split by characters
+GPT2_REPOS = ("openai-community/gpt2", "gpt2")
+
+CORPORA = {
+    "plays": "built-in text, not Shakespeare",
+    "tinyshakespeare": "Tiny Shakespeare",
+    "path": "own text",
+}
+PRETRAINED_ON = {"prose": "built-in prose", "novels": "96 English novels"}  # 100 less the 4 held out
+
+LEGEND = """\
+All losses are nats per token, of the weights that are best on dev. Several seeds: their mean, and ± the
+standard deviation of the sample.
+
+- **Train**: in eval mode (no dropout), on as many tokens of train as val has.
+- **Dev**: the last 5 % of what isn't val. It chooses the best step and stops training early; val does
+  neither.
+- **Val (exact)**: every token of val but the first, scored once, with at least half a block of context where
+  the text has it.
+- **Val at the last step**: the same, of the weights that training ended with.
+- **Val (reference's protocol)**: mean of batch means over overlapping windows, to compare with *Reference*.
+  The reference keeps its last weights; ours by that protocol are `val_loss_reference_last` in results.json.
+- **Reference**: published val loss of GPT-2 124M on Tiny Shakespeare; finetune is its 1 epoch, finetune_long
+  its ≈6.
+- **Perplexity**: exp of the mean val (exact). **Bits/char**: val (exact) per character, which compares across
+  tokenizers.
+- **Passes**: how often each train token was seen. An epoch is a walk over the windows; where these overlap,
+  it is several passes: one epoch of the reference is about 8.
+"""
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart
+COLOURS = {"base": "#666666", "scratch": "#D55E00", "finetune": "#0072B2", "finetune_long": "#009E73"}
+OTHER_COLOUR = "#CC79A7"
+GRID: dict[str, Any] = {"color": "#e6e6e6", "linewidth": 0.8}
+FIGSIZE, DPI = (8, 4.5), 120
+
+
+class ReportError(UserError, ValueError):
+    """Something that the report needs is missing or broken; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one row: evaluations and histories by seed, or why it is missing."""
+
+    name: str
+    evaluations: pd.DataFrame = field(default_factory=pd.DataFrame)  # one line per seed
+    histories: dict[int, pd.DataFrame] = field(default_factory=dict)
+    problem: str = ""  # why the row is missing
+    notes: tuple[str, ...] = ()
+
+    @property
+    def figures(self) -> dict[str, int | float]:
+        """Means over the seeds, rounded, in the order of FIGURES; empty if the row is missing."""
+        if self.problem:
+            return {}
+        table = self.evaluations
+        values = table.mean().to_dict() | {"seeds": len(table)}
+        values["perplexity"] = math.exp(values["val_loss"])
+        if len(table) > 1:
+            values["val_loss_std"] = table["val_loss"].std()  # of the sample: n - 1
+        return {name: _rounded(values[name]) for name in FIGURES if name in values}
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that goes into metrics/<scale>/, read and checked."""
+
+    params: config.Params
+    corpus: str
+    tokens: dict[str, int]
+    rows: list[Row]
+
+    @property
+    def corpus_name(self) -> str:
+        name = CORPORA.get(self.corpus, self.corpus)
+        return f"{name} ({self.params.corpus_path})" if self.corpus == "path" else name
+
+    @property
+    def base_name(self) -> str:
+        base = self.params.at_scale.base
+        if base.source == "pretrain":
+            return _stand_in(base)
+        return base.repo if base.source == "hub" else self.params.base_path
+
+    @property
+    def title(self) -> str:
+        return f"{self.params.scale}: {self.corpus_name}; base: {self.base_name}"
+
+    def reference(self, row: str) -> str:
+        """The reference's published val loss for a row; empty if it has none for this corpus."""
+        return REFERENCE.get(row, "") if self.corpus == REFERENCE_CORPUS else ""
+
+
+def write(params: config.Params) -> Path:
+    """Write every file of metrics/<scale>/ and return that folder.
+
+    Raises:
+        ReportError: no row has a complete evaluation, or the corpus's facts can't be read.
+    """
+    report = read(params)
+    out = Paths(params.scale).metrics
+    out.mkdir(parents=True, exist_ok=True)
+    results = {row.name: row.figures for row in report.rows if not row.problem}
+    _write(out / RESULTS, json.dumps(results, indent=2) + "\n")
+    _write(out / TABLE_CSV, _table_csv(report))
+    _write(out / TABLE_MD, _table_md(report))
+    _write(out / CURVES, _curves(report).to_csv(index=False, lineterminator="\n"))
+    _write(out / SAMPLES, _samples_md(report))
+    _write_figure(out / LOSS_CURVES, report, _draw_loss_curves)
+    _write_figure(out / VAL_LOSS, report, _draw_val_loss)
+    return out
+
+
+def summary(scale: str) -> str:
+    """The table that `write` left, in plain text for a terminal, and where the figures lie.
+
+    Raises:
+        ReportError: there is no table yet.
+    """
+    out = Paths(scale).metrics
+    try:
+        table = pd.read_csv(out / TABLE_CSV, dtype=str, keep_default_na=False)
+        heading = (out / TABLE_MD).read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+    except (OSError, ValueError, IndexError):
+        raise ReportError(f"{out}: no readable {TABLE_CSV} and {TABLE_MD} there; run `dvc repro`") from None
+    columns = {
+        "train": "train_loss", "dev": "dev_loss", "val": "val_loss", "last": "val_loss_last",
+        "ref protocol": "val_loss_reference", "perplexity": "perplexity", "bits/char": "bits_per_char",
+    }  # fmt: skip
+    width = max(len(name) for name in ("row", *table["row"]))
+    lines = [textwrap.fill(heading, 110), "", f"{'row':{width}}" + "".join(f"{name:>13}" for name in columns)]
+    for row in table.to_dict("records"):
+        if row["val_loss"]:
+            cells = (f"{float(row[key]):13.4f}" if row[key] else f"{'–':>13}" for key in columns.values())
+            lines.append(f"{row['row']:{width}}" + "".join(cells))
+        else:
+            notes = textwrap.shorten(row["notes"], 107 - width, placeholder=" …")
+            lines.append(f"{row['row']:{width}}   {notes}")
+    lines += ["", f"table:   {out / TABLE_MD}", f"figures: {out / LOSS_CURVES}, {out / VAL_LOSS}"]
+    return "\n".join([*lines, f"samples: {out / SAMPLES}"])
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+def read(params: config.Params) -> Report:
+    """Everything that the report is about.
+
+    Raises:
+        ReportError: no row has a complete evaluation, or the corpus's facts can't be read.
+    """
+    at = Paths(params.scale)
+    facts = _json(at.corpus_facts)
+    try:
+        corpus = str(facts["corpus"])
+        tokens = {part: int(facts["tokens"][part]) for part in ("train", "dev", "val")}
+    except (KeyError, TypeError, ValueError):
+        raise ReportError(f"{at.corpus_facts}: no corpus and tokens in it; run `dvc repro prepare`") from None
+    rows = [_read_row(name, params, corpus) for name in config.ROWS]
+    problems = [row.problem for row in rows if row.problem]
+    if len(problems) == len(rows):
+        raise ReportError(f"no row of scale {params.scale} can be reported: {problems[0]}; run `dvc repro`")
+    for row in rows:
+        if row.problem:
+            log.warning("%s is missing: %s", row.name, row.problem)
+    return Report(params, corpus, tokens, rows)
+
+
+def _read_row(name: str, params: config.Params, corpus: str) -> Row:
+    """One row with all its seeds; without one of them it is missing: a mean over fewer would mislead."""
+    at, seeds = Paths(params.scale), sorted(params.seeds)
+    if name == "base":  # one model for all seeds
+        seeds = seeds[:1]
+    tables, problems, missing = {}, [], []
+    for seed in seeds:
+        try:
+            tables[seed] = _read_evaluation(at.evaluation(name, seed), trained=name != "base")
+        except ReportError as error:
+            problems.append(str(error))
+            missing.append(str(seed))
+    if problems:
+        which = f"seed {', '.join(missing)} of {', '.join(map(str, seeds))}: " if len(seeds) > 1 else ""
+        return Row(name, problem=which + "; ".join(problems))
+    evaluations = pd.DataFrame.from_dict(tables, orient="index")
+    notes, histories = _notes(name, evaluations, params, corpus), {}
+    if name != "base":  # a base of our own has a history too, but of another corpus
+        for seed in seeds:
+            try:
+                histories[seed] = _read_history(at.model(name, seed) / "history.csv")
+            except ReportError as error:
+                notes.append(f"no curve: {error}")
+    return Row(name, evaluations, histories, notes=tuple(notes))
+
+
+def _read_evaluation(path: Path, *, trained: bool) -> dict[str, float]:
+    """The figures of one model, each a finite number, or a ReportError that names file and key."""
+    facts = _json(path)
+    if trained:
+        facts = {"max_steps": facts.get("steps")} | facts
+    wanted = (*EVERY_ROW, *TRAINED_ROW, "max_steps") if trained else EVERY_ROW
+    for key in wanted:
+        if key not in facts:
+            raise ReportError(f"{path}: no {key} in it")
+        value, limit = facts[key], MAX_LOSS if "loss" in key else 1e15
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < limit:  # nan too
+            raise ReportError(f"{path}: {key} is {value!r:.40}")
+    return {key: facts[key] for key in wanted}
+
+
+def _read_history(path: Path) -> pd.DataFrame:
+    """Losses at each evaluation during training, or a ReportError that names the file."""
+    try:
+        table = pd.read_csv(path)[list(HISTORY)].astype({"step": int}).round(6)
+        good = len(table) > 0 and table.astype(float).abs().lt(1e15).all(axis=None)
+    except FileNotFoundError:
+        raise ReportError(f"{path}: not there") from None
+    except (OSError, KeyError, TypeError, ValueError):  # what pandas raises is a ValueError
+        good = False
+    if not good:
+        raise ReportError(f"{path}: not a table of finite numbers with {', '.join(HISTORY)}")
+    return table.sort_values("step")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ReportError(f"{path}: not there") from None
+    except OSError as error:
+        raise ReportError(f"{path}: can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise ReportError(f"{path}: broken, not valid JSON") from None
+    if not isinstance(facts, dict):
+        raise ReportError(f"{path}: broken, not a JSON object")
+    return facts
+
+
+def _notes(name: str, evaluations: pd.DataFrame, params: config.Params, corpus: str) -> list[str]:
+    """What a reader must know of a row, in a few words, from its own figures."""
+    notes = _base_notes(params, corpus) if name == "base" else _training_notes(evaluations)
+    return notes + ([CORPORA[corpus]] if corpus == "plays" else [])
+
+
+def _base_notes(params: config.Params, corpus: str) -> list[str]:
+    base = params.at_scale.base
+    if base.source == "pretrain":
+        return ["zero-shot", _stand_in(base)]
+    if base.source == "path":
+        return ["zero-shot", params.base_path]
+    compare = base.repo in GPT2_REPOS and corpus == REFERENCE_CORPUS
+    return ["zero-shot", base.repo, *([NANOGPT_ZERO_SHOT] if compare else [])]
+
+
+def _stand_in(base: config.Base) -> str:
+    return f"a stand-in pretrained on {PRETRAINED_ON[base.pretrain.corpus]}, not GPT-2"
+
+
+def _training_notes(evaluations: pd.DataFrame) -> list[str]:
+    notes = []
+    steps, best, planned = (_span(evaluations[key]) for key in ("steps", "best_step", "max_steps"))
+    if (evaluations["steps"] < evaluations["max_steps"]).any():
+        notes.append(f"stopped early at step {steps} of {planned}")
+    if (evaluations["best_step"] < evaluations["steps"]).any():
+        rise = (evaluations["dev_loss_last"] - evaluations["dev_loss"]).mean()
+        notes.append(f"best at step {best} of {steps}" + (": overfits after it" if rise > OVERFIT else ""))
+    return notes
+
+
+def _span(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return str(low) if low == high else f"{low}–{high}"
+
+
+# --- the table -------------------------------------------------------------------------------------------
+
+
+def _table_csv(report: Report) -> str:
+    lines = [
+        {"row": row.name, **row.figures, "reference": _reference(report, row), "notes": _all_notes(row)}
+        for row in report.rows
+    ]
+    table = pd.DataFrame(lines, columns=["row", *FIGURES, "reference", "notes"], dtype=object)
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def _table_md(report: Report) -> str:
+    """Heading, table and legend."""
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "Train": lambda f: f"{f['train_loss']:.4f}",
+        "Dev": lambda f: f"{f['dev_loss']:.4f}",
+        "Val (exact)": lambda f: (
+            f"{f['val_loss']:.4f}" + (f" ± {f['val_loss_std']:.4f}" if "val_loss_std" in f else "")
+        ),
+        "Val at the last step": lambda f: f"{f['val_loss_last']:.4f}",
+        "Val (reference's protocol)": lambda f: f"{f['val_loss_reference']:.4f}",
+        "Reference": lambda f: f["reference"] or "–",
+        "Perplexity": lambda f: f"{f['perplexity']:,.2f}",
+        "Bits/char": lambda f: f"{f['bits_per_char']:.3f}",
+        "Passes": lambda f: f"{f['passes']:.2f}",
+        "Parameters": lambda f: f"{f['parameters']:,}",
+    }
+    lines = ["| Row | " + " | ".join(columns) + " | Notes |", "|---|" + "---:|" * len(columns) + "---|"]
+    for row in report.rows:
+        figures = row.figures | {"reference": _reference(report, row)}
+        cells = [row.name]
+        for show in columns.values():
+            try:
+                cells.append(show(figures))
+            except KeyError:  # the base was not trained, and a missing row has no figures
+                cells.append("–")
+        cells.append(_all_notes(row).replace("|", r"\|"))
+        lines.append("| " + " | ".join(cells) + " |")
+    return f"# {_heading(report)}\n\n" + "\n".join(lines) + f"\n\n{LEGEND}"
+
+
+def _heading(report: Report) -> str:
+    """Scale, corpus, base, sizes and seeds, in a line."""
+    tokens = ", ".join(f"{count:,} {part}" for part, count in report.tokens.items())
+    sizes: dict[str, list[str]] = {}
+    for row in report.rows:
+        if not row.problem:
+            sizes.setdefault(f"{row.figures['parameters'] / 1e6:.3g}M parameters", []).append(row.name)
+    models = "; ".join(f"{_listed(names)} {size}" for size, names in sizes.items())
+    if len(sizes) == 1:
+        models = f"models of {next(iter(sizes))}"
+    seeds = sorted(report.params.seeds)
+    named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return (
+        f"Scale {report.params.scale}: {report.corpus_name} ({tokens} tokens); base: {report.base_name}; "
+        f"{models}; {named}"
+    )
+
+
+def _reference(report: Report, row: Row) -> str:
+    return "" if row.problem else report.reference(row.name)
+
+
+def _all_notes(row: Row) -> str:
+    notes = f"missing: {row.problem}" if row.problem else "; ".join(row.notes)
+    return " ".join(notes.split())
+
+
+def _curves(report: Report) -> pd.DataFrame:
+    """Losses during training in long form: row, seed, step, passes, train_loss, dev_loss."""
+    parts = [
+        history.assign(row=row.name, seed=seed)
+        for row in report.rows
+        for seed, history in row.histories.items()
+    ]
+    columns = ["row", "seed", *HISTORY]
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+# --- the figures -----------------------------------------------------------------------------------------
+
+
+def _write_figure(path: Path, report: Report, draw: Callable[[Report, Axes], None]) -> None:
+    with matplotlib.style.context("default"):  # whatever the user's matplotlibrc says
+        figure = Figure(figsize=FIGSIZE, dpi=DPI, layout="constrained")
+        figure.suptitle(textwrap.fill(report.title, 95), x=0.01, ha="left", fontsize=10.5)
+        axes = figure.add_subplot()
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(report, axes)
+        figure.savefig(path, metadata={"Software": None})  # it would name matplotlib's version
+
+
+def _draw_loss_curves(report: Report, axes: Axes) -> None:
+    """Dev and train loss against passes; passes on a log scale, so that one epoch is visible beside many."""
+    labels: list[tuple[float, str, str]] = []  # y, text, colour
+    for row in report.rows:
+        colour = COLOURS.get(row.name, OTHER_COLOUR)
+        if row.name == "base" and not row.problem:
+            zero_shot = float(row.figures["dev_loss"])
+            axes.axhline(zero_shot, color=colour, linewidth=1.2, linestyle=":")
+            labels.append((zero_shot, f"base {zero_shot:.2f}", colour))
+        best, width = [], 1.6 if len(row.histories) == 1 else 0.9
+        for seed, history in row.histories.items():
+            axes.plot(
+                history["passes"], history["train_loss"], "--", color=colour, linewidth=0.6 * width, alpha=0.5
+            )
+            axes.plot(history["passes"], history["dev_loss"], "-", color=colour, linewidth=width)
+            at = history[history["step"] == row.evaluations.loc[seed, "best_step"]]
+            axes.plot(at["passes"], at["dev_loss"], "o", color=colour, markersize=3 * width + 0.5)
+            best += list(at["dev_loss"])
+        if best:
+            mean = sum(best) / len(best)
+            labels.append((mean, f"{row.name} {mean:.2f}", colour))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda passes, _: f"{passes:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("passes over the training text (log scale)")
+    _label_at_right(axes, labels)
+    key = [
+        Line2D([], [], color="black", linewidth=1.5, label="dev loss"),
+        Line2D([], [], color="black", linewidth=1, linestyle="--", alpha=0.5, label="train loss, eval mode"),
+        Line2D([], [], color="black", linestyle="", marker="o", markersize=5, label="best on dev"),
+        Line2D([], [], color=COLOURS["base"], linewidth=1.2, linestyle=":", label="base, zero-shot dev loss"),
+    ]
+    axes.legend(handles=key, frameon=False, fontsize=9, loc="upper right")
+    axes.set_ylabel("nats per token")
+    axes.grid(**GRID)
+
+
+def _label_at_right(axes: Axes, labels: Iterable[tuple[float, str, str]]) -> None:
+    """Names beside the axes at their curves' heights, pushed up where they would overlap."""
+    low, high = axes.get_ylim()
+    gap, floor = 0.055 * (high - low), low
+    for y, text, colour in sorted(labels):
+        y = max(y, floor)
+        axes.text(
+            1.015, y, text, color=colour, va="center", weight="bold", fontsize=9.5,
+            transform=axes.get_yaxis_transform(),
+        )  # fmt: skip
+        floor = y + gap
+
+
+def _draw_val_loss(report: Report, axes: Axes) -> None:
+    """A bar per row from zero, its value inside, and the reference's figure as a mark below it."""
+    longest = 0.0
+    for place, row in enumerate(report.rows):
+        if row.problem:
+            axes.text(0.06, place, "missing", va="center", style="italic", color="#666666")
+            continue
+        val_loss, std = row.figures["val_loss"], row.figures.get("val_loss_std")
+        reference = report.reference(row.name)
+        longest = max(longest, val_loss, float(reference or 0))
+        axes.barh(place, val_loss, 0.56, color=COLOURS.get(row.name, OTHER_COLOUR))
+        shown = f"{val_loss:.3f}"
+        if std is not None:
+            axes.errorbar(val_loss, place, xerr=std, color="black", capsize=4, linewidth=1.2)
+            shown += f" ± {std:.3f}"
+        axes.text(0.06, place, shown, va="center", color="white", weight="bold", fontsize=11)
+        if reference:
+            axes.plot(float(reference), place + 0.38, "^", color="black", markersize=6)
+            axes.text(float(reference) + 0.06, place + 0.4, f"reference {reference}", va="center", fontsize=9)
+    axes.set_yticks(range(len(report.rows)), [row.name for row in report.rows], fontsize=11)
+    axes.set_ylim(len(report.rows) - 0.4, -0.5)
+    axes.set_xlim(0, 1.18 * longest)
+    label = "val loss (exact), nats per token: lower is better"
+    if report.corpus == REFERENCE_CORPUS:
+        label += "\n▲ published for GPT-2 124M, by the reference's own protocol"
+    axes.set_xlabel(label)
+    axes.grid(axis="x", **GRID)
+
+
+# --- the samples -----------------------------------------------------------------------------------------
+
+
+def _samples_md(report: Report) -> str:
+    """Every sample, by prompt and then by row; one that can't be read is named."""
+    path, first_seed = Paths(report.params.scale).samples, report.params.seeds[0]
+    lines = [f"# Samples at scale {report.title}", ""]
+    if report.corpus == "plays":
+        lines += ["The models of this scale saw built-in, made-up text: nothing here is Shakespeare.", ""]
+    try:
+        facts = _json(path)
+        settings = ", ".join(f"{name} {value}" for name, value in facts["settings"].items())
+        lines += [f"{settings}. Trained rows: the models of seed {first_seed}. None is selected by hand.", ""]
+        rows: dict[str, list[dict[str, Any]]] = facts["rows"]
+        prompts = dict.fromkeys(sample["prompt"] for row in config.ROWS for sample in rows.get(row, ()))
+        for number, prompt in enumerate(prompts, 1):
+            lines += [f"## Prompt {number}", "", _fenced(prompt), ""]
+            for row in config.ROWS:
+                samples = [sample for sample in rows.get(row, ()) if sample["prompt"] == prompt]
+                lines += [f"### {row}", ""] + ([] if samples else ["No samples.", ""])
+                for sample in samples:
+                    lines += [f"seed {sample['seed']}", "", _fenced(sample["text"]), ""]
+    except ReportError as error:
+        lines += [f"Missing: {error}", ""]
+    except (KeyError, TypeError, AttributeError):
+        lines += [f"Missing: {path}: not as stages/sample.py writes it", ""]
+    return "\n".join(lines)
+
+
+def _fenced(text: str) -> str:
+    """A Markdown code block that no backticks inside can close; control characters become U+FFFD."""
+    text = "".join(
+        char if char in "\n\t" or unicodedata.category(char)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+        for char in text
+    )
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    end = "" if text.endswith("\n") else "\n"
+    return f"{fence}text\n{text}{end}{fence}"
+
+
+# --- small things ----------------------------------------------------------------------------------------
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def _rounded(value: float) -> int | float:
+    value = round(float(value), DECIMALS)
+    return int(value) if value.is_integer() else value
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

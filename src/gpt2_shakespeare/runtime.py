@@ -1,0 +1,110 @@
+"""Seeds, determinism, device, precision and threads: the one place that decides them.
+
+The environment variables that must stand before torch is imported are set in the package's __init__.
+"""
+
+import contextlib
+import logging
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy
+import torch
+
+from gpt2_shakespeare import config
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The settings as they came out on this machine; `notes` says what fell back to something else."""
+
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+    compile: bool
+    notes: tuple[str, ...] = ()
+
+    def autocast(self) -> AbstractContextManager:
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+
+def start(settings: config.Runtime) -> Runtime:
+    """Apply the settings to this process.
+
+    Raises:
+        config.ConfigError: `cuda` is asked for and isn't there, or fp16 is asked for on a CPU.
+    """
+    cuda = torch.cuda.is_available()
+    if settings.device == "cuda" and not cuda:
+        raise config.ConfigError(
+            "runtime.device: cuda is asked for, but torch finds no GPU; set it to auto or cpu"
+        )
+    device = torch.device("cuda" if cuda and settings.device != "cpu" else "cpu")
+    notes = []
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+    if dtype == torch.bfloat16 and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
+        dtype = torch.float16
+        notes.append("this GPU has no bf16: fp16 with a gradient scaler")
+    if dtype == torch.float16 and device.type == "cpu":
+        raise config.ConfigError("runtime.precision: fp16 needs a GPU; set it to fp32 or bf16")
+    torch.set_num_threads(settings.threads)
+    torch.use_deterministic_algorithms(True)
+    # With deterministic algorithms torch also fills new memory with NaN, to show reads of what nobody wrote;
+    # the tests check that there are none, and training is a third slower with it (same bits).
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+    for note in notes:
+        log.warning(note)
+    return Runtime(device, dtype, settings.threads, settings.compile, tuple(notes))
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seed every generator as a function of (seed, step), so that a step never depends on those before."""
+    torch.manual_seed((seed << 32) + step)
+
+
+@contextlib.contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Dropout off and no gradients, then back to what was."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def machine() -> dict[str, str | int]:
+    """What a reader must know of the machine and the versions behind a figure."""
+    facts: dict[str, str | int] = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+    }
+    if torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+        facts["cuda"] = str(torch.version.cuda)
+    return facts
+
+
+def _cpu_name() -> str:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError), open("/proc/cpuinfo") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"

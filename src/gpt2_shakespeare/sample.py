@@ -1,0 +1,75 @@
+"""Text from a model: temperature and top-p, a KV cache, one generator a sample."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gpt2_shakespeare.model import GPT, KVCache
+from gpt2_shakespeare.runtime import evaluating
+
+
+def generate(
+    model: GPT,
+    idx: Tensor,
+    max_new_tokens: int,
+    *,
+    temperature: float = 0.8,
+    top_p: float = 0.9,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
+) -> Tensor:
+    """Continue every row of idx by max_new_tokens tokens.
+
+    Past block_size the last half of the tokens is kept as context, and generation goes on from there.
+
+    Args:
+        idx: prompts (B, T), T >= 1; a prompt longer than block_size is read from its end.
+        temperature: the logits' divisor; 0 takes the likeliest token (greedy).
+        top_p: draw from the fewest tokens that hold this much probability (Holtzman et al. 2020); 1 is pure sampling.
+        generator: one for all rows, or one a row: then a row's text doesn't depend on the batch it is in.
+            On the CPU, whatever the model's device.
+
+    Returns:
+        (B, T + max_new_tokens), the prompts included.
+
+    Raises:
+        ValueError: an empty prompt, a temperature below 0, or a top_p outside (0, 1].
+    """
+    if idx.size(1) < 1:
+        raise ValueError("the prompt is empty; a continuation needs at least one token")
+    if temperature < 0 or not 0 < top_p <= 1:
+        raise ValueError(f"temperature {temperature} must be >= 0 and top_p {top_p} in (0, 1]")
+    block_size = model.config.block_size
+    with evaluating(model):
+        cache, new = KVCache(model, idx.size(0)), idx[:, -block_size:]
+        for _ in range(max_new_tokens):
+            if cache.length + new.size(1) > block_size:
+                cache, new = KVCache(model, idx.size(0)), idx[:, -max(1, block_size // 2) :]
+            hidden = model.hidden(new, cache)[:, -1]
+            new = draw(hidden @ model.transformer.wte.weight.t(), temperature, top_p, generator)
+            idx = torch.cat((idx, new), dim=1)
+    return idx
+
+
+def draw(
+    logits: Tensor,
+    temperature: float,
+    top_p: float,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
+) -> Tensor:
+    """One token id (B, 1) for each row of logits (B, vocab_size)."""
+    if temperature == 0:
+        return logits.argmax(-1, keepdim=True)
+    probs, ids = torch.softmax(logits.float() / temperature, dim=-1).sort(
+        dim=-1, descending=True, stable=True
+    )
+    before = probs.cumsum(-1) - probs  # probability of the likelier tokens
+    kept = probs.masked_fill(before >= top_p, 0.0)
+    if isinstance(generator, Sequence):
+        uniform = torch.cat([torch.rand(1, 1, generator=each) for each in generator])
+    else:
+        uniform = torch.rand(len(logits), 1, generator=generator)
+    cumulative = kept.cumsum(-1)
+    place = torch.searchsorted(cumulative, uniform.to(logits.device) * cumulative[:, -1:], right=True)
+    last = (kept > 0).sum(-1, keepdim=True) - 1
+    return ids.gather(-1, place.minimum(last))

@@ -1,0 +1,80 @@
+"""GPT-2's byte-level BPE from pinned files, or a small one of the same kind trained on the spot.
+
+Both lie on disk as GPT-2's two files, `vocab.bpe` (the merges) and `encoder.json` (token -> id), and both
+become a `tiktoken.Encoding`. Text is always encoded with `encode_ordinary`: a corpus that contains
+`<|endoftext|>` is read as plain text (Encoding.eot_token is ours alone, between documents).
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import tiktoken
+from tiktoken.load import data_gym_to_mergeable_bpe_ranks
+
+from gpt2_shakespeare.errors import UserError
+
+END_OF_TEXT = "<|endoftext|>"
+# How GPT-2 splits text before merging (openai/gpt-2, encoder.py), in tiktoken's faster equivalent form.
+PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
+
+
+class TokenizerError(UserError, ValueError):
+    """The tokenizer's files can't be used; the message names the file."""
+
+
+def load(folder: Path) -> tiktoken.Encoding:
+    """The encoding whose `vocab.bpe` and `encoder.json` lie in `folder`; <|endoftext|> is the last id.
+
+    Raises:
+        TokenizerError: a file is missing, or the two don't belong together.
+    """
+    merges, encoder = folder / "vocab.bpe", folder / "encoder.json"
+    for file in (merges, encoder):
+        if not file.is_file():
+            raise TokenizerError(f"{file}: missing; run `dvc repro prepare`")
+    try:
+        ranks = data_gym_to_mergeable_bpe_ranks(
+            # tiktoken keeps copies of files by their path: the hashes make it see that a file has changed
+            *(str(file) for file in (merges, encoder)),
+            *(hashlib.sha256(file.read_bytes()).hexdigest() for file in (merges, encoder)),
+        )
+    except (AssertionError, KeyError, ValueError) as error:
+        raise TokenizerError(f"{folder}: vocab.bpe and encoder.json don't fit together ({error})") from None
+    return tiktoken.Encoding(
+        "gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={END_OF_TEXT: max(ranks.values()) + 1}
+    )
+
+
+def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
+    """Learn a byte-level BPE of `vocab_size` types (256 bytes, the merges, <|endoftext|>) into `folder`.
+
+    Raises:
+        TokenizerError: the texts hold too few different pairs for that many types.
+    """
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+    bpe = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(PATTERN.replace("++", "+")), behavior="isolated")
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - 1,  # the last id is <|endoftext|>
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    merges = [" ".join(pair) for pair in json.loads(bpe.to_str())["model"]["merges"]]
+    if len(merges) + 257 != vocab_size:
+        raise TokenizerError(
+            f"tokenizer.vocab_size: the corpus gives {len(merges) + 257} types, not {vocab_size}; lower it"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.bpe").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
+    # GPT-2's order of ids: printable bytes, the other bytes, then the merges in the order learned
+    printable = [chr(b) for b in range(256) if chr(b).isprintable() and chr(b) != " "]
+    names = printable + [chr(256 + n) for n in range(256 - len(printable))]
+    names += [merge.replace(" ", "") for merge in merges] + [END_OF_TEXT]
+    (folder / "encoder.json").write_text(json.dumps({name: i for i, name in enumerate(names)}))
+    return load(folder)

@@ -1,0 +1,221 @@
+"""The training loop, one for every row: progressive context, early stopping on dev, best weights kept.
+
+Batch, dropout and learning rate of a step are functions of (seed, step) alone.
+"""
+
+import csv
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from gpt2_shakespeare import config, optim, paths, runtime
+from gpt2_shakespeare.data import Batches, Tokens
+from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.evaluate import quick_loss
+from gpt2_shakespeare.model import GPT
+
+log = logging.getLogger(__name__)
+
+
+class TrainingError(UserError, RuntimeError):
+    """Training can't go on; the message says at which step and why."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of planned steps at one context length, from step `start` of the schedule on."""
+
+    batches: Batches
+    start: int
+    steps: int
+
+
+def plan(
+    tokens: Tokens, settings: config.Training, context: Sequence[config.Context], seed: int
+) -> list[Phase]:
+    """The phases of a run; raises DataError where the text is shorter than a window."""
+    phases: list[Phase] = []
+    start = 0
+    for part in context:
+        stride = min(settings.stride or part.block_size, part.block_size)
+        per_step = settings.batch_size * settings.grad_accum_steps
+        batches = Batches(tokens, part.block_size, stride, per_step, seed)
+        phases.append(Phase(batches, start, batches.steps(part.epochs)))
+        start += phases[-1].steps
+    return phases
+
+
+@dataclass
+class Progress:
+    """Where training stands. Best and patience are those of the phase that runs."""
+
+    step: int = 0
+    tokens: int = 0
+    best_step: int = 0
+    best_dev_loss: float = math.inf
+    evaluations_without_gain: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """A run in the making: model, optimizer, and how far it is.
+
+    A phase ends when its steps are done, or after `patience` evaluations (one every eval_interval steps)
+    without a lower dev loss; the next one goes on from its best weights. Dev is measured at the phase's own
+    block_size, so only the last phase's weights are candidates for the row: earlier ones have not seen the
+    later positions.
+    """
+
+    def __init__(
+        self,
+        model: GPT,
+        train_tokens: Tokens,
+        dev_tokens: Tokens,
+        settings: config.Training,
+        context: Sequence[config.Context],
+        *,
+        seed: int,
+        machine: runtime.Runtime,
+        label: str = "train",
+    ):
+        """
+        Args:
+            model: trained in place; after `run` it holds its best weights.
+            settings: batch_size windows a micro-batch, grad_accum_steps of them a step.
+            context: the phases, in order.
+            label: what log and progress bar call this run.
+
+        Raises:
+            DataError: the text is shorter than a window.
+            ModelError: a block_size is above the model's.
+        """
+        self.model, self.settings, self.machine, self.seed, self.label = model, settings, machine, seed, label
+        self.train_tokens, self.dev_tokens = train_tokens, dev_tokens
+        self.phases = plan(train_tokens, settings, context, seed)
+        self.max_steps = self.phases[-1].start + self.phases[-1].steps
+        self.model.to(machine.device).train()
+        self.loss = torch.compile(model.loss) if machine.compile else model.loss
+        self.optimizer = optim.adamw(model, settings)
+        self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.dtype == torch.float16)
+        self.progress = Progress()
+        self.best: dict[str, Tensor] = {}
+        self.running: list[Tensor] = []  # training losses since the last evaluation
+
+    def run(self, out: Path) -> Progress:
+        """Train, then write best weights, history.csv and training.json into the folder `out`.
+
+        If the best weights are not those of the last step, these go to `out/last`.
+
+        Raises:
+            TrainingError: the loss or the gradient is not finite; raised before the optimizer's step.
+        """
+        self.started = time.perf_counter()
+        with tqdm(total=self.max_steps, desc=self.label, unit="step", mininterval=1, disable=None) as bar:
+            for phase in self.phases:
+                self._run_phase(phase, bar)
+                if phase is self.phases[-1] and self.progress.best_step != self.progress.step:
+                    self.model.save_pretrained(out / paths.LAST)
+                self.model.load_state_dict(self.best)
+        self.model.save_pretrained(out)
+        self._write_history(out)
+        return self.progress
+
+    def _run_phase(self, phase: Phase, bar: tqdm) -> None:
+        progress, settings = self.progress, self.settings
+        progress.best_dev_loss, progress.evaluations_without_gain = math.inf, 0
+        for step in range(phase.steps):
+            lr = optim.learning_rate(phase.start + step, self.max_steps, settings)
+            runtime.seed_step(self.seed, phase.start + step)
+            idx, targets = (part.to(self.machine.device) for part in phase.batches.batch(step))
+            loss = self._step(idx, targets, lr)
+            progress.step, progress.tokens = progress.step + 1, progress.tokens + targets.numel()
+            bar.set_postfix_str(f"loss {loss:.3f}, lr {lr:.1e}, {self._speed():,.0f} tokens/s", refresh=False)
+            bar.update()
+            if (step + 1) % settings.eval_interval == 0 or step + 1 == phase.steps:
+                self._evaluate(phase.batches.block_size, lr)
+                if settings.patience is not None and progress.evaluations_without_gain >= settings.patience:
+                    log.info("%s: dev loss has not fallen for %d evaluations", self.label, settings.patience)
+                    return
+
+    def _step(self, idx: Tensor, targets: Tensor, lr: float) -> float:
+        """One step of the optimizer; returns the mean loss of its micro-batches."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        size = self.settings.batch_size
+        for part, part_targets in zip(idx.split(size), targets.split(size), strict=True):
+            with self.machine.autocast():
+                loss = self.loss(part, part_targets)
+            losses.append(loss.detach())
+            self.scaler.scale(loss / self.settings.grad_accum_steps).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
+        mean = torch.stack(losses).mean()
+        # with fp16 the scaler itself skips steps whose scaled gradient overflows
+        if not torch.isfinite(mean) or not (torch.isfinite(norm) or self.scaler.is_enabled()):
+            raise TrainingError(
+                f"{self.label}: step {self.progress.step + 1}: the loss is {mean:.4g} and the gradient's norm "
+                f"{norm:.4g}; stopped before the weights are spoilt; lower learning_rate or use fp32"
+            )
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.running.append(mean)
+        return float(mean)
+
+    def _evaluate(self, block_size: int, lr: float) -> None:
+        """Add train and dev loss in eval mode to the history; keep the weights if dev is at its best."""
+        progress = self.progress
+        with self.machine.autocast():
+            train_loss, dev_loss = (
+                quick_loss(self.model, tokens, block_size, self.settings.eval_tokens)
+                for tokens in (self.train_tokens, self.dev_tokens)
+            )
+        if not math.isfinite(dev_loss):
+            raise TrainingError(f"{self.label}: step {progress.step}: the dev loss is {dev_loss}")
+        if dev_loss < progress.best_dev_loss:
+            progress.best_dev_loss, progress.best_step = dev_loss, progress.step
+            progress.evaluations_without_gain = 0
+            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        else:
+            progress.evaluations_without_gain += 1
+        passes = progress.tokens / len(self.train_tokens)
+        progress.history.append(
+            {
+                "step": progress.step,
+                "passes": round(passes, 4),
+                "block_size": block_size,
+                "learning_rate": lr,
+                "running_train_loss": round(float(torch.stack(self.running).double().mean()), 6),
+                "train_loss": round(train_loss, 6),
+                "dev_loss": round(dev_loss, 6),
+            }
+        )
+        self.running.clear()
+        log.info(
+            "%s: step %d of %d, %.2f passes, train %.3f, dev %.3f, %s tokens/s",
+            self.label, progress.step, self.max_steps, passes, train_loss, dev_loss, f"{self._speed():,.0f}",
+        )  # fmt: skip
+
+    def _speed(self) -> float:
+        """Tokens a second since the start, evaluations included."""
+        return self.progress.tokens / (time.perf_counter() - self.started)
+
+    def _write_history(self, out: Path) -> None:
+        progress = self.progress
+        with open(out / paths.HISTORY, "w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(progress.history[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(progress.history)
+        summary = {key: value for key, value in asdict(progress).items() if key != "history"}
+        summary |= {key: progress.history[-1][key] for key in ("passes", "running_train_loss")}
+        summary |= {"max_steps": self.max_steps, "parameters": self.model.n_params()}
+        (out / paths.TRAINING).write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,60 @@
+"""The pretrained model that fine-tuning starts from: from the hub, from a folder, or pretrained here."""
+
+from pathlib import Path
+
+from stage import conditions, stage
+
+from gpt2_shakespeare import config, data, paths, runtime, tokenizer
+from gpt2_shakespeare.model import GPT, GPTConfig, ModelError
+from gpt2_shakespeare.train import Trainer
+
+PRETRAINING_SEED = 0  # the base is one model, whatever the rows' seeds are
+
+
+def main() -> None:
+    params = config.load()
+    scale, at = params.at_scale, paths.Paths(params.scale)
+    vocab_size = tokenizer.load(at.tokenizer).n_vocab
+    machine = runtime.start(scale.runtime)
+    out = paths.fresh(at.base)
+    with conditions(at.log("base")):
+        if scale.base.source == "pretrain":
+            pretrain(scale.base.pretrain, vocab_size, at, machine, out)
+            return
+        if scale.base.source == "hub":
+            from gpt2_shakespeare import assets  # here: what is pinned by hash can't change with this module
+
+            folder = assets.fetch_hub(scale.base.repo, scale.base.revision, paths.DOWNLOADS / "hub")
+        else:
+            folder = Path(params.base_path)
+        model = GPT.from_pretrained(folder)
+        if model.config.vocab_size != vocab_size:
+            raise ModelError(
+                f"{folder}: the base has {model.config.vocab_size} token types and the tokenizer {vocab_size}; "
+                "for a base with GPT-2's own tokens set tokenizer.source to gpt2 and vocab_size to 50257"
+            )
+        if model.config.block_size < scale.finetune.block_size:
+            raise ModelError(
+                f"{folder}: the base has block_size {model.config.block_size}, below finetune.block_size "
+                f"{scale.finetune.block_size}; lower that"
+            )
+        model.save_pretrained(out)
+
+
+def pretrain(
+    settings: config.Pretraining, vocab_size: int, at: paths.Paths, machine: runtime.Runtime, out: Path
+) -> None:
+    """Train a base on its own corpus; the same trainer as every row's."""
+    tokens = {
+        name: data.load_tokens(at.pretrain_tokens / f"{name}.npy", vocab_size) for name in ("train", "dev")
+    }
+    runtime.seed_step(PRETRAINING_SEED, 0)
+    model = GPT(GPTConfig(vocab_size=vocab_size, **settings.model.model_dump(), **settings.dropouts()))
+    Trainer(
+        model, tokens["train"], tokens["dev"], settings, settings.context,
+        seed=PRETRAINING_SEED, machine=machine, label="base",
+    ).run(out)  # fmt: skip
+
+
+if __name__ == "__main__":
+    stage(main)

@@ -1,0 +1,34 @@
+"""Fetch, write or copy the texts and tokenizer files that the scale needs."""
+
+import shutil
+from pathlib import Path
+
+from stage import stage
+
+from gpt2_shakespeare import assets, config, pastiche, paths
+from gpt2_shakespeare.data import read_corpus
+
+
+def main() -> None:
+    params = config.load()
+    scale, raw = params.at_scale, paths.fresh(paths.Paths(params.scale).raw)
+    wanted: list[assets.Asset] = []
+    if scale.tokenizer.source == "gpt2":
+        wanted += assets.GPT2_BPE
+    if scale.corpus == "tinyshakespeare":
+        wanted.append(assets.TINY_SHAKESPEARE)
+    elif scale.corpus == "plays":
+        (raw / "plays.txt").write_text(pastiche.plays())
+    else:
+        read_corpus(Path(params.corpus_path))  # fail here, where the file is named as the user named it
+        shutil.copy(params.corpus_path, raw / "corpus.txt")
+    if scale.base.source == "pretrain":
+        if scale.base.pretrain.corpus == "novels":
+            wanted += assets.NOVELS
+        else:
+            (raw / "prose.txt").write_text(pastiche.prose())
+    assets.fetch(wanted, raw, partial=paths.DOWNLOADS)
+
+
+if __name__ == "__main__":
+    stage(main)

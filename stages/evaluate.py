@@ -1,0 +1,63 @@
+"""Losses of one row with one seed. The only stage that reads val."""
+
+import argparse
+import json
+from pathlib import Path
+
+from stage import stage
+
+from gpt2_shakespeare import config, data, evaluate, paths, runtime
+from gpt2_shakespeare.model import GPT
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("row", choices=config.ROWS)
+    parser.add_argument("--seed", type=int, default=0, help="the base is one for all seeds")
+    args = parser.parse_args()
+
+    params = config.load()
+    at = paths.Paths(params.scale)
+    machine = runtime.start(params.at_scale.runtime)
+    folder = at.model(args.row, args.seed)
+    model = GPT.from_pretrained(folder).to(machine.device)
+    tokens = {
+        part: data.load_tokens(at.tokens(part), model.config.vocab_size) for part in ("train", "dev", "val")
+    }
+    # the model in eval mode on as many train tokens as val has
+    tokens["train"] = tokens["train"][: len(tokens["val"])]
+
+    with machine.autocast():
+        result = losses(model, tokens)
+        if args.row != "base":
+            last = result
+            if (folder / paths.LAST).is_dir():
+                last = losses(GPT.from_pretrained(folder / paths.LAST).to(machine.device), tokens)
+            result |= {f"{name}_last": value for name, value in last.items()}
+            result |= training_facts(folder)
+    corpus = json.loads(at.corpus_facts.read_text())
+    result["bits_per_char"] = evaluate.bits_per_char(
+        result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
+    )
+    result |= {"parameters": model.n_params(), "block_size": model.config.block_size}
+    out = at.evaluation(args.row, args.seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+
+
+def losses(model: GPT, tokens: dict[str, data.Tokens]) -> dict[str, float]:
+    """Exact losses of train, dev and val, and val's by the reference's protocol; nats per token."""
+    result = {f"{part}_loss": evaluate.exact_loss(model, tokens[part]) for part in tokens}
+    return result | {"val_loss_reference": evaluate.reference_loss(model, tokens["val"])}
+
+
+def training_facts(folder: Path) -> dict[str, float]:
+    """What the table says of how the row was trained."""
+    facts = json.loads((folder / paths.TRAINING).read_text())
+    names = {"tokens_seen": "tokens", "steps": "step"}
+    names |= {name: name for name in ("running_train_loss", "passes", "best_step", "max_steps")}
+    return {name: facts[theirs] for name, theirs in names.items()}
+
+
+if __name__ == "__main__":
+    stage(main)

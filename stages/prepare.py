@@ -1,0 +1,59 @@
+"""Tokenizer, token files of train, dev and val, and those that a base of our own is pretrained on."""
+
+import json
+import shutil
+
+from stage import stage
+
+from gpt2_shakespeare import assets, config, data, paths, tokenizer
+
+
+def main() -> None:
+    params = config.load()
+    scale, at = params.at_scale, paths.Paths(params.scale)
+    names = {"tinyshakespeare": assets.TINY_SHAKESPEARE.path, "plays": "plays.txt", "path": "corpus.txt"}
+    corpus = data.read_corpus(at.raw / names[scale.corpus])
+    pretrain = _pretraining_texts(scale, at) if scale.base.source == "pretrain" else {}
+
+    folder = paths.fresh(at.tokenizer)
+    if scale.tokenizer.source == "gpt2":
+        for asset in assets.GPT2_BPE:
+            shutil.copy(at.raw / asset.path, folder)
+        encoding = tokenizer.load(folder)
+    else:  # learned without the dev and val parts of the corpus, which lie in the last 15 %
+        texts = [corpus[: int(0.85 * len(corpus))], *pretrain.get("train", ())]
+        encoding = tokenizer.train(texts, scale.tokenizer.vocab_size, folder)
+
+    blocks = [scale.finetune.block_size, *(phase.block_size for phase in scale.scratch.context)]
+    parts = data.split(data.encode(encoding, [corpus]), max(blocks))
+    for name, tokens in parts.items():
+        data.save_tokens(at.tokens(name), tokens)
+    paths.fresh(at.pretrain_tokens)
+    for name, texts in pretrain.items():
+        data.save_tokens(at.pretrain_tokens / f"{name}.npy", data.encode(encoding, texts))
+    facts = {
+        "corpus": scale.corpus,
+        "vocab_size": encoding.n_vocab,
+        "tokens": {name: len(tokens) for name, tokens in parts.items()},
+        "chars": {name: len(encoding.decode(tokens.tolist())) for name, tokens in parts.items()},
+    }
+    at.corpus_facts.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+
+
+def _pretraining_texts(scale: config.Scale, at: paths.Paths) -> dict[str, list[str]]:
+    """Documents to pretrain on (`train`), and others that the base never sees (`dev`, `held_out`)."""
+    if scale.base.pretrain.corpus == "prose":
+        text = data.read_corpus(at.raw / "prose.txt")
+        ends = [text.index("\n\n", int(share * len(text))) for share in (0.9, 0.95)]
+        parts = [text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] :]]
+        return dict(zip(("train", "dev", "held_out"), ([part.strip() + "\n"] for part in parts), strict=True))
+    novels = {asset.path: data.read_corpus(at.raw / asset.path) for asset in assets.NOVELS}
+    held_out = [text for path, text in novels.items() if any(name in path for name in assets.NOVELS_HELD_OUT)]
+    train = [text for text in novels.values() if text not in held_out]
+    # dev chooses among the base's steps, so it is not one of the held-out novels: the end of a seen author's last
+    cut = int(0.5 * len(train[-1]))
+    return {"train": [*train[:-1], train[-1][:cut]], "dev": [train[-1][cut:]], "held_out": held_out}
+
+
+if __name__ == "__main__":
+    stage(main)

@@ -1,0 +1,24 @@
+"""Table, figures and samples of all rows into metrics/<scale>/; --print shows the table that is there."""
+
+import argparse
+import logging
+
+from stage import stage
+
+from gpt2_shakespeare import config, report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--print", action="store_true", help="print the table; nothing is written")
+    args = parser.parse_args()
+
+    params = config.load()
+    if args.print:
+        print(report.summary(params.scale))
+    else:
+        logging.info("report: %s", report.write(params) / report.TABLE_MD)
+
+
+if __name__ == "__main__":
+    stage(main)

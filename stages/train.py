@@ -1,0 +1,45 @@
+"""Train one row of the table with one seed: from random weights, or from the base."""
+
+import argparse
+
+from stage import conditions, stage
+
+from gpt2_shakespeare import config, data, paths, runtime
+from gpt2_shakespeare.model import GPT, GPTConfig
+from gpt2_shakespeare.tokenizer import load as load_tokenizer
+from gpt2_shakespeare.train import Trainer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("row", choices=config.TRAINED_ROWS)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--epochs", type=int, help="of a fine-tuned row")
+    args = parser.parse_args()
+
+    params = config.load()
+    scale, at = params.at_scale, paths.Paths(params.scale)
+    machine = runtime.start(scale.runtime)
+    vocab_size = load_tokenizer(at.tokenizer).n_vocab
+    train, dev = (data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev"))
+    runtime.seed_step(args.seed, 0)
+    settings: config.FromScratch | config.FineTuning
+    section, epochs = config.TRAINED_ROWS[args.row]
+    if section == "scratch":
+        settings, context = scale.scratch, scale.scratch.context
+        model = GPT(GPTConfig(vocab_size=vocab_size, **settings.model.model_dump(), **settings.dropouts()))
+    else:
+        settings = scale.finetune
+        context = [
+            config.Context(block_size=settings.block_size, epochs=args.epochs or getattr(params, epochs))
+        ]
+        model = GPT.from_pretrained(at.base, **settings.dropouts())
+
+    out = paths.fresh(at.model(args.row, args.seed))
+    label = f"{args.row} {args.seed}"
+    with conditions(at.log(f"{args.row}-{args.seed}")):
+        Trainer(model, train, dev, settings, context, seed=args.seed, machine=machine, label=label).run(out)
+
+
+if __name__ == "__main__":
+    stage(main)

@@ -1,0 +1,59 @@
+"""The chunked loss against PyTorch's own on whole logits."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gpt2_shakespeare import loss
+
+
+@pytest.fixture(params=[1 << 20, 4 * 97 * 16])  # one chunk; chunks of 16 tokens with a rest
+def chunks(request, monkeypatch):
+    monkeypatch.setitem(loss.CHUNK_BYTES, "cpu", request.param)
+
+
+def some(dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(5, 9, 24, generator=generator, dtype=dtype).requires_grad_()
+    weight = torch.randn(97, 24, generator=generator, dtype=dtype).requires_grad_()
+    return hidden, weight, torch.randint(97, (5, 9), generator=generator)
+
+
+def plain(hidden, weight, targets):
+    return F.cross_entropy((hidden @ weight.t()).flatten(0, 1), targets.flatten())
+
+
+def test_loss_and_gradients_equal_the_plain_ones(chunks):
+    hidden, weight, targets = some()
+    ours = loss.linear_cross_entropy(hidden, weight, targets)
+    found = torch.autograd.grad(3 * ours, (hidden, weight))
+    theirs = plain(hidden, weight, targets)
+    wanted = torch.autograd.grad(3 * theirs, (hidden, weight))
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    for mine, right in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine, right, rtol=1e-5, atol=1e-7)
+
+
+def test_token_losses_are_those_of_each_token(chunks):
+    hidden, weight, targets = some()
+    wanted = F.cross_entropy((hidden @ weight.t()).flatten(0, 1), targets.flatten(), reduction="none")
+    torch.testing.assert_close(loss.token_losses(hidden, weight, targets), wanted.view_as(targets))
+
+
+def test_large_logits_neither_overflow_nor_lose_the_loss(chunks):
+    hidden, weight, targets = some()
+    ours = loss.linear_cross_entropy(hidden * 1000, weight, targets)
+    torch.testing.assert_close(ours, plain(hidden * 1000, weight, targets))
+
+
+def test_under_autocast_it_stays_near_full_precision(chunks):
+    hidden, weight, targets = some()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = loss.linear_cross_entropy(hidden, weight, targets)
+    found = torch.autograd.grad(ours, (hidden, weight))
+    theirs = plain(hidden, weight, targets)
+    wanted = torch.autograd.grad(theirs, (hidden, weight))
+    assert ours.dtype == torch.float32
+    assert abs(ours - theirs) < 2e-2
+    for mine, right in zip(found, wanted, strict=True):
+        assert (mine - right).norm() < 2e-2 * right.norm()

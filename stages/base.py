@@ -5,8 +5,8 @@ from pathlib import Path
 from stage import conditions, stage
 
 from gpt2_shakespeare import config, data, paths, runtime, tokenizer
-from gpt2_shakespeare.model import GPT, GPTConfig, ModelError
-from gpt2_shakespeare.train import Trainer
+from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.train import Trainer, new_model
 
 PRETRAINING_SEED = 0  # the base is one model, whatever the rows' seeds are
 
@@ -48,8 +48,7 @@ def pretrain(
     tokens = {
         name: data.load_tokens(at.pretrain_tokens / f"{name}.npy", vocab_size) for name in ("train", "dev")
     }
-    runtime.seed_step(PRETRAINING_SEED, 0)
-    model = GPT(GPTConfig(vocab_size=vocab_size, **settings.model.model_dump(), **settings.dropouts()))
+    model = new_model(settings, vocab_size, PRETRAINING_SEED)
     Trainer(
         model, tokens["train"], tokens["dev"], settings, settings.context,
         seed=PRETRAINING_SEED, machine=machine, label="base",

@@ -5,9 +5,9 @@ import argparse
 from stage import conditions, stage
 
 from gpt2_shakespeare import config, data, paths, runtime
-from gpt2_shakespeare.model import GPT, GPTConfig
+from gpt2_shakespeare.model import GPT
 from gpt2_shakespeare.tokenizer import load as load_tokenizer
-from gpt2_shakespeare.train import Trainer
+from gpt2_shakespeare.train import Trainer, new_model
 
 
 def main() -> None:
@@ -22,17 +22,17 @@ def main() -> None:
     machine = runtime.start(scale.runtime)
     vocab_size = load_tokenizer(at.tokenizer).n_vocab
     train, dev = (data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev"))
-    runtime.seed_step(args.seed, 0)
     settings: config.FromScratch | config.FineTuning
     section, epochs = config.TRAINED_ROWS[args.row]
     if section == "scratch":
         settings, context = scale.scratch, scale.scratch.context
-        model = GPT(GPTConfig(vocab_size=vocab_size, **settings.model.model_dump(), **settings.dropouts()))
+        model = new_model(settings, vocab_size, args.seed)
     else:
         settings = scale.finetune
-        context = [
-            config.Context(block_size=settings.block_size, epochs=args.epochs or getattr(params, epochs))
-        ]
+        walks = (
+            args.epochs or {"epochs": params.epochs, "long_epochs": params.long_epochs}[epochs or "epochs"]
+        )
+        context = [config.Context(block_size=settings.block_size, epochs=walks)]
         model = GPT.from_pretrained(at.base, **settings.dropouts())
 
     out = paths.fresh(at.model(args.row, args.seed))

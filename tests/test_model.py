@@ -160,7 +160,10 @@ def test_keys_of_the_original_checkpoint_are_read(tmp_path):
             lambda t: t.update({"transformer.wpe.weight": torch.ones(8, 32)}),
             r"wpe.weight has shape \(8, 32\), not \(16, 32\)",
         ),
-        (lambda t: t.update({"lm_head.weight": torch.ones(61, 32)}), "lm_head.weight differs from wte.weight"),
+        (
+            lambda t: t.update({"lm_head.weight": torch.ones(61, 32)}),
+            "lm_head.weight differs from wte.weight",
+        ),
     ],
 )
 def test_wrong_tensors_are_refused(tmp_path, change, message):

@@ -14,13 +14,13 @@ from gpt2_shakespeare import config, report
 from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.paths import Paths
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
+PARAMS = config.load(Path(__file__).parents[1] / "params.yaml")
 VAL = {"base": 5.1, "scratch": 4.9, "finetune": 4.4, "finetune_long": 4.2}
 PROMPT = "First Citizen:\n"
 
 
 def params(scale: str = "laptop", seeds: tuple[int, ...] = (1337,), **base: str) -> config.Params:
-    loaded = config.load(PARAMS).model_dump() | {"scale": scale, "seeds": list(seeds)}
+    loaded = PARAMS.model_dump() | {"scale": scale, "seeds": list(seeds)}
     loaded["scales"][scale]["base"] |= base
     return config.parse(loaded)
 
@@ -191,6 +191,7 @@ def test_a_row_without_a_good_evaluation_is_missing_and_says_why(damage, reason)
     assert f"missing: {path}" in report.summary("laptop")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_one_missing_seed_makes_the_row_missing():
     at = fill(seeds=(1, 2, 3))
     for seed in (1, 3):
@@ -238,12 +239,13 @@ def test_a_row_without_its_history_keeps_its_figures_but_has_no_curve(raw):
     assert set(pd.read_csv(at.metrics / report.CURVES)["row"]) == {"finetune", "finetune_long"}
 
 
-def test_without_any_history_the_files_are_written_nevertheless():
+def test_with_a_row_missing_and_without_any_history_all_files_are_written():
     at = fill()
+    at.evaluation("finetune", 1337).unlink()
     for row in config.TRAINED_ROWS:
         (at.model(row, 1337) / "history.csv").unlink()
     report.write(params())
-    assert (at.metrics / report.LOSS_CURVES).stat().st_size > 0
+    assert all((at.metrics / name).stat().st_size > 0 for name in (report.LOSS_CURVES, report.VAL_LOSS))
     assert (at.metrics / report.CURVES).read_text() == "row,seed,step,passes,train_loss,dev_loss\n"
 
 
@@ -319,8 +321,8 @@ def test_heading_names_what_was_compared():
     report.write(params(seeds=(2, 1), source="hub"))
     assert (at.metrics / report.TABLE_MD).read_text(encoding="utf-8").splitlines()[0] == (
         "# Scale laptop: Tiny Shakespeare (288,996 train, 15,226 dev, 33,803 val tokens); "
-        "base: openai-community/gpt2; base 124M parameters; scratch, finetune and finetune_long 7M parameters; "
-        "seeds 1, 2"
+        "base: openai-community/gpt2; base 124M parameters; "
+        "scratch, finetune and finetune_long 7M parameters; seeds 1, 2"
     )
 
 
@@ -386,6 +388,10 @@ def test_summary_needs_nothing_but_the_committed_files():
     assert str(at.metrics / report.LOSS_CURVES) in text and str(at.metrics / report.SAMPLES) in text
 
 
-def test_summary_without_a_report_says_what_to_do():
+@pytest.mark.parametrize("table", [None, "", "row,notes\n"])
+def test_summary_without_a_report_says_what_to_do(table):
+    if table is not None:
+        put(Paths("demo").metrics / report.TABLE_CSV, table)
+        put(Paths("demo").metrics / report.TABLE_MD, "# heading")
     with pytest.raises(report.ReportError, match="metrics/demo: .*run `dvc repro`"):
         report.summary("demo")

@@ -23,6 +23,8 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
+from gpt2_shakespeare.errors import UserError
+
 log = logging.getLogger(__name__)
 
 MIRROR_VARIABLE = "GPT2_SHAKESPEARE_MIRROR"
@@ -41,7 +43,7 @@ LATER = (429, 500, 502, 503, 504)
 SHOWN = 3  # of many missing files, how many an error spells out
 
 
-class AssetError(RuntimeError):
+class AssetError(UserError, RuntimeError):
     """A file can't be had; the message says which, from where, and what to do."""
 
 

@@ -1,11 +1,10 @@
-"""Corpus files, token files, the split, windows, and batches that are a function of (seed, step)."""
+"""Corpus and token files, the split, windows, and batches as a function of (seed, step). No torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tiktoken
-import torch
 
 from gpt2_shakespeare.errors import UserError
 
@@ -60,7 +59,7 @@ def split(tokens: Tokens, block_size: int) -> dict[str, Tokens]:
         if len(part) <= block_size:
             raise DataError(
                 f"the corpus is too short: its {name} part has {len(part)} tokens (of {len(tokens)}), "
-                f"and a window needs more than block_size {block_size}; use a longer corpus or lower block_size"
+                f"and a window needs more than block_size {block_size}; lengthen it or lower block_size"
             )
     return parts
 
@@ -98,9 +97,9 @@ def window_starts(n_tokens: int, block_size: int, stride: int) -> np.ndarray:
     return np.arange(0, n_tokens - block_size, stride)
 
 
-def windows(tokens: Tokens, starts: np.ndarray, block_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+def windows(tokens: Tokens, starts: np.ndarray, block_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets, both (len(starts), block_size) int64."""
-    rows = torch.from_numpy(tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64))
+    rows = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)
     return rows[:, :-1], rows[:, 1:]
 
 
@@ -129,7 +128,7 @@ class Batches:
         """Batches that walk over the windows `epochs` times; at least one."""
         return max(1, -(-round(len(self.starts) * epochs) // self.batch_size))
 
-    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets of a step, (batch_size, block_size) int64 each."""
         places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs, within = np.divmod(places, len(self.starts))

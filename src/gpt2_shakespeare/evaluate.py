@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from gpt2_shakespeare.data import DataError, Tokens, window_starts, windows
 from gpt2_shakespeare.loss import token_losses
@@ -98,6 +99,6 @@ def _scored(
     per_batch = max(1, TOKENS_PER_BATCH // block_size)
     for i in range(0, len(starts), per_batch):
         some = starts[i : i + per_batch]
-        idx, targets = (part.to(device) for part in windows(tokens, some, block_size))
+        idx, targets = (torch.from_numpy(part).to(device) for part in windows(tokens, some, block_size))
         values = token_losses(model.hidden(idx), weight, targets).double().cpu().numpy()
         yield from zip(some.tolist(), values, strict=True)

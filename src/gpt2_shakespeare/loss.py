@@ -34,7 +34,7 @@ def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
 
 
 def _chunk(hidden: Tensor, weight: Tensor) -> int:
-    """Tokens a chunk: a function of shapes and device kind alone, so that results don't depend on the machine."""
+    """Tokens a chunk: by shape and kind of device alone, so that results don't depend on the machine."""
     return max(16, CHUNK_BYTES[hidden.device.type] // (4 * weight.size(0)))
 
 
@@ -47,7 +47,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, targets):  # type: ignore[override]
+    def forward(ctx, hidden, weight, targets):
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
         with torch.autocast(kind, enabled=False):
@@ -77,7 +77,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (total / len(h)).float()
 
     @staticmethod
-    def backward(ctx, scale):  # type: ignore[override]
+    def backward(ctx, scale):
         grads = [
             (grad * (scale / len(ctx.saved_tensors[0]))).to(dtype)
             for grad, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)

@@ -5,6 +5,7 @@ Parameters carry Hugging Face's names, so that `save_pretrained` writes and `fro
 as (in, out), `nn.Linear` as (out, in); they are transposed on the way.
 """
 
+import dataclasses
 import json
 import logging
 import math
@@ -239,10 +240,9 @@ class GPT(nn.Module):
         from gpt2_shakespeare import assets
 
         if str(name_or_path) in assets.HUB_NAMES:
-            with tempfile.TemporaryDirectory() as folder:
-                return cls.from_pretrained(
-                    assets.fetch_hub(*assets.HUB_NAMES[str(name_or_path)], Path(folder)), **dropout
-                )
+            with tempfile.TemporaryDirectory() as temp:
+                folder = assets.fetch_hub(*assets.HUB_NAMES[str(name_or_path)], Path(temp))
+                return cls.from_pretrained(folder, **dropout)
         folder = Path(name_or_path)
         model = cls(read_config(folder, **dropout))
         model._load(folder / "model.safetensors")
@@ -283,10 +283,10 @@ class GPT(nn.Module):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         c = self.config
-        tensors = {
-            f"transformer.{name}": (tensor.t() if name.endswith(TRANSPOSED) else tensor).float().cpu().contiguous()
-            for name, tensor in self.transformer.state_dict().items()
-        }  # fmt: skip
+        tensors = {}
+        for name, tensor in self.transformer.state_dict().items():
+            tensor = tensor.t() if name.endswith(TRANSPOSED) else tensor
+            tensors[f"transformer.{name}"] = tensor.float().cpu().contiguous()
         if not c.bias:  # Hugging Face's GPT-2 always has biases: zeros give the same logits
             for name, tensor in list(tensors.items()):
                 if name.endswith(TRANSPOSED):
@@ -345,15 +345,12 @@ def read_config(folder: Path, **dropout: float) -> GPTConfig:
     for key, allowed in fixed.items():
         if key in found and found[key] not in allowed:
             raise ModelError(f"{file}: {key} is {found[key]!r}; only {allowed[0]!r} can be loaded")
-    names = {
-        "block_size": "n_positions", "vocab_size": "vocab_size",
-        "n_layer": "n_layer", "n_head": "n_head", "n_embd": "n_embd",
-    }  # fmt: skip
-    sizes = {}
-    for ours, theirs in names.items():
-        sizes[ours] = found.get(theirs)
-        if not isinstance(sizes[ours], int) or isinstance(sizes[ours], bool):
-            raise ModelError(f"{file}: {theirs} is {sizes[ours]!r}, not a number")
+    sizes: dict[str, int] = {}
+    for key in ("n_positions", "vocab_size", "n_layer", "n_head", "n_embd"):
+        value = found.get(key)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ModelError(f"{file}: {key} is {value!r}, not a whole number")
+        sizes["block_size" if key == "n_positions" else key] = value
     if not dropout:
         dropout = {f"{kind}_dropout": found.get(f"{kind}_pdrop", 0.1) for kind in ("embd", "attn", "resid")}
-    return GPTConfig(**sizes, **dropout)
+    return dataclasses.replace(GPTConfig(**sizes), **dropout)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ def adamw(model: torch.nn.Module, settings: config.Optimizer) -> torch.optim.Ada
 def learning_rate(step: int, max_steps: int, settings: config.Optimizer) -> float:
     """Linear warmup over warmup_steps, then a cosine from learning_rate to min_lr at max_steps.
 
-    Where max_steps <= warmup_steps the warmup never ends, as in the reference's single epoch (149 of 200 steps).
+    Where max_steps <= warmup_steps the warmup never ends, as in the reference's one epoch (149 of 200).
     """
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps

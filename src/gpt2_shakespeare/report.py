@@ -8,6 +8,7 @@ import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ class Row:
     problem: str = ""  # why the row is missing
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def figures(self) -> dict[str, int | float]:
         """Means over the seeds, rounded, in the order of FIGURES; empty if the row is missing."""
         if self.problem:
@@ -166,16 +167,17 @@ def summary(scale: str) -> str:
     Raises:
         ReportError: there is no table yet.
     """
-    out = Paths(scale).metrics
-    try:
-        table = pd.read_csv(out / TABLE_CSV, dtype=str, keep_default_na=False)
-        heading = (out / TABLE_MD).read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-    except (OSError, ValueError, IndexError):
-        raise ReportError(f"{out}: no readable {TABLE_CSV} and {TABLE_MD} there; run `dvc repro`") from None
     columns = {
         "train": "train_loss", "dev": "dev_loss", "val": "val_loss", "last": "val_loss_last",
         "ref protocol": "val_loss_reference", "perplexity": "perplexity", "bits/char": "bits_per_char",
     }  # fmt: skip
+    out = Paths(scale).metrics
+    try:
+        table = pd.read_csv(out / TABLE_CSV, dtype=str, keep_default_na=False)
+        table = table[["row", *columns.values(), "notes"]]
+        heading = (out / TABLE_MD).read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+    except (OSError, ValueError, LookupError):
+        raise ReportError(f"{out}: no readable {TABLE_CSV} and {TABLE_MD} there; run `dvc repro`") from None
     width = max(len(name) for name in ("row", *table["row"]))
     lines = [textwrap.fill(heading, 110), "", f"{'row':{width}}" + "".join(f"{name:>13}" for name in columns)]
     for row in table.to_dict("records"):
@@ -406,7 +408,8 @@ def _curves(report: Report) -> pd.DataFrame:
 def _write_figure(path: Path, report: Report, draw: Callable[[Report, Axes], None]) -> None:
     with matplotlib.style.context("default"):  # whatever the user's matplotlibrc says
         figure = Figure(figsize=FIGSIZE, dpi=DPI, layout="constrained")
-        figure.suptitle(textwrap.fill(report.title, 95), x=0.01, ha="left", fontsize=10.5)
+        title = textwrap.fill(report.title, 95)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, parse_math=False)  # a path may have a $
         axes = figure.add_subplot()
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)

@@ -59,7 +59,7 @@ def start(settings: config.Runtime) -> Runtime:
     torch.use_deterministic_algorithms(True)
     # With deterministic algorithms torch also fills new memory with NaN, to show reads of what nobody wrote;
     # the tests check that there are none, and training is a third slower with it (same bits).
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     for note in notes:
         log.warning(note)

@@ -36,8 +36,10 @@ def load(folder: Path) -> tiktoken.Encoding:
     try:
         ranks = data_gym_to_mergeable_bpe_ranks(
             # tiktoken keeps copies of files by their path: the hashes make it see that a file has changed
-            *(str(file) for file in (merges, encoder)),
-            *(hashlib.sha256(file.read_bytes()).hexdigest() for file in (merges, encoder)),
+            str(merges),
+            str(encoder),
+            hashlib.sha256(merges.read_bytes()).hexdigest(),
+            hashlib.sha256(encoder.read_bytes()).hexdigest(),
         )
     except (AssertionError, KeyError, ValueError) as error:
         raise TokenizerError(f"{folder}: vocab.bpe and encoder.json don't fit together ({error})") from None

@@ -4,6 +4,7 @@ Batch, dropout and learning rate of a step are functions of (seed, step) alone.
 """
 
 import csv
+import dataclasses
 import json
 import logging
 import math
@@ -20,7 +21,7 @@ from gpt2_shakespeare import config, optim, paths, runtime
 from gpt2_shakespeare.data import Batches, Tokens
 from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.evaluate import quick_loss
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import GPT, GPTConfig
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,13 @@ class Phase:
     batches: Batches
     start: int
     steps: int
+
+
+def new_model(settings: config.FromScratch, vocab_size: int, seed: int) -> GPT:
+    """A GPT-2 of the settings' shape with random weights, the same for the same seed."""
+    runtime.seed_step(seed, 0)
+    shape = GPTConfig(vocab_size=vocab_size, **settings.model.model_dump())
+    return GPT(dataclasses.replace(shape, **settings.dropouts()))  # type: ignore[arg-type]
 
 
 def plan(
@@ -134,7 +142,8 @@ class Trainer:
         for step in range(phase.steps):
             lr = optim.learning_rate(phase.start + step, self.max_steps, settings)
             runtime.seed_step(self.seed, phase.start + step)
-            idx, targets = (part.to(self.machine.device) for part in phase.batches.batch(step))
+            batch = phase.batches.batch(step)
+            idx, targets = (torch.from_numpy(part).to(self.machine.device) for part in batch)
             loss = self._step(idx, targets, lr)
             progress.step, progress.tokens = progress.step + 1, progress.tokens + targets.numel()
             bar.set_postfix_str(f"loss {loss:.3f}, lr {lr:.1e}, {self._speed():,.0f} tokens/s", refresh=False)

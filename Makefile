@@ -1,0 +1,43 @@
+# make repro: set up, run the pipeline, print the table.   make test: set up, run the tests.
+# Another build of torch, e.g. for a GPU:  make repro TORCH="torch==2.13.0 --index-url <address of that build>"
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+.PHONY: repro test lint lock clean
+
+repro: $(VENV)/installed
+	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 || \
+	  { echo "make repro: DVC needs a git checkout; use git clone, or: git init && git add . && git commit -m start"; exit 1; }
+	dvc repro
+	@python stages/report.py --print
+
+test: $(VENV)/installed
+	python -m pytest
+
+lint: $(VENV)/installed
+	ruff check .
+	ruff format --check .
+	mypy
+
+# torch first and by itself, so that a build of your own choice stays
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make repro PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	grep -v '^torch==' requirements.lock > $(VENV)/requirements.txt
+	python -m pip install --quiet --disable-pip-version-check --no-deps -r $(VENV)/requirements.txt
+	python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+# After a change of pyproject.toml: the newest versions that fit, written down.
+lock:
+	$(PYTHON) -m venv --clear $(VENV)
+	python -m pip install --quiet $(TORCH)
+	python -m pip install --quiet --editable '.[pipeline,dev]'
+	python -m pip freeze --exclude-editable | sed -E '/^nvidia-|^triton==/d; s/^(torch==[0-9.]+)\+.*/\1/' > requirements.lock
+
+clean:
+	rm -rf $(VENV) data/demo data/laptop data/paper models logs .downloads

@@ -1,0 +1,81 @@
+"""A scratch copy of the project whose built-in scale trains in seconds, for tests that run whole stages."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+MODEL = {"block_size": 32, "n_layer": 1, "n_head": 2, "n_embd": 16}
+QUICK = {"stride": None, "batch_size": 4, "grad_accum_steps": 1, "eval_interval": 20, "eval_tokens": 512}
+
+
+def copy(to: Path) -> Path:
+    """The project's files as they are now, committed in a git repository of their own, with micro settings."""
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, names.split("\0")):
+        if not name.startswith("metrics/") and name != "dvc.lock" and (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, to / name)
+    plays = subprocess.run(
+        [sys.executable, "-c", "from gpt2_shakespeare.pastiche import plays; print(plays()[:12000])"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    (to / "data/own/corpus.txt").write_text(plays)
+    edit(to, micro)
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "start"]):
+        identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+        subprocess.run(["git", *identity, *command], cwd=to, check=True)
+    return to
+
+
+def micro(params: dict) -> None:
+    """Shrink the built-in scale: own short corpus, tiny models, tens of steps."""
+    params["sample"] |= {"max_new_tokens": 8, "samples_per_prompt": 1}
+    demo = params["scales"]["demo"]
+    demo["corpus"] = "path"
+    demo["tokenizer"]["vocab_size"] = 300
+    demo["runtime"]["threads"] = 1
+    demo["base"]["pretrain"] |= QUICK | {"model": MODEL, "context": [{"block_size": 32, "epochs": 0.01}]}
+    demo["scratch"] |= QUICK | {
+        "model": MODEL, "context": [{"block_size": 16, "epochs": 1}, {"block_size": 32, "epochs": 1}]
+    }  # fmt: skip
+    demo["finetune"] |= QUICK | {"block_size": 32}
+
+
+def edit(project: Path, change) -> None:
+    """Apply `change` to the parsed params.yaml."""
+    file = project / "params.yaml"
+    params = yaml.safe_load(file.read_text())
+    change(params)
+    file.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def run(project: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would in the activated environment; output and errors together in stdout."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    variables = {
+        **os.environ,
+        "PATH": path,
+        "PYTHONPATH": str(project / "src"),
+        "GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@localhost",
+        "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@localhost",
+        "GPT2_SHAKESPEARE_MIRROR": "",
+        # nothing answers here: a stage that wants the network fails at once
+        **{name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")},
+        **environment,
+    }  # fmt: skip
+    return subprocess.run(
+        command, cwd=project, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def stage(project: Path, name: str, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run one stage without DVC."""
+    return run(project, sys.executable, f"stages/{name}.py", *args, **environment)

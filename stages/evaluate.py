@@ -1,4 +1,4 @@
-"""Losses of one row with one seed. The only stage that reads val."""
+"""Losses of one row with one seed, in fp32 whatever it was trained in. The only stage that reads val."""
 
 import argparse
 import json
@@ -27,14 +27,13 @@ def main() -> None:
     # the model in eval mode on as many train tokens as val has
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
-    with machine.autocast():
-        result = losses(model, tokens)
-        if args.row != "base":
-            last = result
-            if (folder / paths.LAST).is_dir():
-                last = losses(GPT.from_pretrained(folder / paths.LAST).to(machine.device), tokens)
-            result |= {f"{name}_last": value for name, value in last.items()}
-            result |= training_facts(folder)
+    result = losses(model, tokens)
+    if args.row != "base":
+        last = result
+        if (folder / paths.LAST).is_dir():
+            last = losses(GPT.from_pretrained(folder / paths.LAST).to(machine.device), tokens)
+        result |= {f"{name}_last": value for name, value in last.items()}
+        result |= training_facts(folder)
     corpus = json.loads(at.corpus_facts.read_text())
     result["bits_per_char"] = evaluate.bits_per_char(
         result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]

@@ -56,9 +56,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad_weight = torch.zeros_like(weight, dtype=torch.float32)
             total = torch.zeros((), dtype=torch.float64, device=hidden.device)
             chunk = _chunk(hidden, weight)
+            buffer = torch.empty(min(chunk, len(h)), len(w), device=h.device)  # one for all chunks
             for start in range(0, len(h), chunk):
                 part, ids = h[start : start + chunk], targets[start : start + chunk, None]
-                logits = (part @ w.t()).float()
+                logits = buffer[: len(part)]
+                if dtype == torch.float32:
+                    torch.mm(part, w.t(), out=logits)
+                else:
+                    logits.copy_(part @ w.t())
                 target_logits, top = logits.gather(1, ids), logits.amax(1, keepdim=True)
                 e = logits.sub_(top).exp_()
                 z = e.sum(1, keepdim=True)

@@ -25,9 +25,10 @@ def generate(
     Args:
         idx: prompts (B, T), T >= 1; a prompt longer than block_size is read from its end.
         temperature: the logits' divisor; 0 takes the likeliest token (greedy).
-        top_p: draw from the fewest tokens that hold this much probability (Holtzman et al. 2020); 1 is pure sampling.
+        top_p: draw from the fewest tokens that hold this much probability (Holtzman et al. 2020);
+            1 is pure sampling.
         generator: one for all rows, or one a row: then a row's text doesn't depend on the batch it is in.
-            On the CPU, whatever the model's device.
+            Generators of the CPU, whatever the model's device.
 
     Returns:
         (B, T + max_new_tokens), the prompts included.
@@ -45,8 +46,9 @@ def generate(
         for _ in range(max_new_tokens):
             if cache.length + new.size(1) > block_size:
                 cache, new = KVCache(model, idx.size(0)), idx[:, -max(1, block_size // 2) :]
-            hidden = model.hidden(new, cache)[:, -1]
-            new = draw(hidden @ model.transformer.wte.weight.t(), temperature, top_p, generator)
+            logits = model.hidden(new, cache)[:, -1] @ model.transformer.wte.weight.t()
+            # on the CPU: the same draws whatever the device, and cumsum is not deterministic on a GPU
+            new = draw(logits.float().cpu(), temperature, top_p, generator).to(idx.device)
             idx = torch.cat((idx, new), dim=1)
     return idx
 
@@ -57,12 +59,10 @@ def draw(
     top_p: float,
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
 ) -> Tensor:
-    """One token id (B, 1) for each row of logits (B, vocab_size)."""
+    """One token id (B, 1) for each row of logits (B, vocab_size), all on the CPU."""
     if temperature == 0:
         return logits.argmax(-1, keepdim=True)
-    probs, ids = torch.softmax(logits.float() / temperature, dim=-1).sort(
-        dim=-1, descending=True, stable=True
-    )
+    probs, ids = torch.softmax(logits / temperature, dim=-1).sort(dim=-1, descending=True, stable=True)
     before = probs.cumsum(-1) - probs  # probability of the likelier tokens
     kept = probs.masked_fill(before >= top_p, 0.0)
     if isinstance(generator, Sequence):
@@ -70,6 +70,6 @@ def draw(
     else:
         uniform = torch.rand(len(logits), 1, generator=generator)
     cumulative = kept.cumsum(-1)
-    place = torch.searchsorted(cumulative, uniform.to(logits.device) * cumulative[:, -1:], right=True)
+    place = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
     last = (kept > 0).sum(-1, keepdim=True) - 1
     return ids.gather(-1, place.minimum(last))

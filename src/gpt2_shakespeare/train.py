@@ -110,7 +110,8 @@ class Trainer:
         self.phases = plan(train_tokens, settings, context, seed)
         self.max_steps = self.phases[-1].start + self.phases[-1].steps
         self.model.to(machine.device).train()
-        self.loss = torch.compile(model.loss) if machine.compile else model.loss
+        if machine.compile:
+            model.transformer.compile()  # in place, so that parameters keep their names
         self.optimizer = optim.adamw(model, settings)
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.dtype == torch.float16)
         self.progress = Progress()
@@ -163,7 +164,7 @@ class Trainer:
         size = self.settings.batch_size
         for part, part_targets in zip(idx.split(size), targets.split(size), strict=True):
             with self.machine.autocast():
-                loss = self.loss(part, part_targets)
+                loss = self.model.loss(part, part_targets)
             losses.append(loss.detach())
             self.scaler.scale(loss / self.settings.grad_accum_steps).backward()
         self.scaler.unscale_(self.optimizer)

@@ -133,22 +133,19 @@ def test_an_unknown_key_is_reported_when_nothing_else_is_stale(project):
     assert "check: params.yaml: epoch: unknown key; did you mean 'epochs'?" in done.stdout
 
 
-def test_every_stage_runs_without_dvc(project, tmp_path):
-    """One command a stage gives the bytes that DVC has in its cache."""
-    at = ["data/demo/evaluation/finetune-1337.json", "metrics/demo/results.json", "data/demo/samples.json"]
-    before = {name: (project / name).read_bytes() for name in at}
-    alone = tmp_path / "alone"
-    shutil.copytree(
-        project, alone, ignore=shutil.ignore_patterns(".git", ".dvc", "data", "models", "metrics")
-    )
-    shutil.copytree(project / "data/own", alone / "data/own")
-    commands = ["check", "download", "prepare", "base"]
-    commands += [f"train {row} --seed 1337" for row in ("scratch", "finetune", "finetune_long")]
-    commands += [f"evaluate {row} --seed 1337" for row in ("base", "scratch", "finetune", "finetune_long")]
-    for command in [*commands, "sample", "report"]:
+def test_stages_run_without_dvc_and_give_the_same_bytes(project, tmp_path):
+    alone, result = tmp_path / "alone", "data/demo/evaluation/scratch-1337.json"
+    shutil.copytree(project, alone, ignore=shutil.ignore_patterns(".git", ".dvc", "demo", "models"))
+    for command in (
+        "check",
+        "download",
+        "prepare",
+        "train scratch --seed 1337",
+        "evaluate scratch --seed 1337",
+    ):
         done = micro.stage(alone, *command.split())
         assert done.returncode == 0, f"{command}: {done.stdout}"
-    assert {name: (alone / name).read_bytes() for name in at} == before
+    assert (alone / result).read_bytes() == (project / result).read_bytes()
     facts = json.loads((alone / "logs/demo/scratch-1337.json").read_text())
     assert {"torch", "cpu", "threads", "seconds"} <= facts.keys()
 

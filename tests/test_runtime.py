@@ -95,18 +95,10 @@ def test_a_step_has_its_own_random_numbers():
     assert len({draw(1337, step) for step in range(100)}) == 100
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="torch's generator on the CPU reads the low 32 bits of its seed, where only the step is",
-)
 def test_a_seed_has_its_own_random_numbers():
     assert len({draw(seed, step) for seed in range(10) for step in range(10)}) == 100
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="torch's generator on the CPU reads the low 32 bits of its seed, where only the step is",
-)
 def test_the_largest_seed_is_taken():
     assert draw(2**32 - 1, 0) != draw(2**32 - 2, 0)
 

@@ -83,7 +83,6 @@ def test_impossible_tokens_are_never_drawn():
     assert (found[0], found[2]) == (0, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="logits / temperature overflows, and softmax gives NaN")
 def test_temperatures_close_to_zero_are_greedy():
     for temperature in (1e-30, 1e-37, 1e-38, 1e-40, 1e-46):
         assert draw(torch.tensor([[1.0, 50.0, 3.0]]), temperature, 0.9, seeded()).tolist() == [[1]]
@@ -121,7 +120,7 @@ def test_the_prompt_is_kept_and_the_length_is_as_asked():
         found = generate(model, idx, n, generator=seeded())
         assert found.shape == (3, 5 + n) and found.dtype == torch.int64
         assert torch.equal(found[:, :5], idx)
-        assert 0 <= found.min() and found.max() < 61
+        assert ((found >= 0) & (found < 61)).all()
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 7, 16])
@@ -209,7 +208,6 @@ def test_wrong_settings_are_refused(wrong):
     refuse(wrong)
 
 
-@pytest.mark.xfail(strict=True, reason="NaN < 0 is false")
 def test_a_temperature_that_is_no_number_is_refused():
     refuse({"temperature": float("nan")})
 

@@ -179,7 +179,6 @@ def test_a_seed_gives_one_new_model():
     assert same(*(weights(train.new_model(from_scratch(), 61, 1)) for _ in range(2)))
 
 
-@pytest.mark.xfail(strict=True, reason="seed_step gives every seed the same random numbers")
 def test_another_seed_gives_another_new_model():
     assert not same(*(weights(train.new_model(from_scratch(), 61, seed)) for seed in (1, 2)))
 
@@ -369,13 +368,11 @@ def test_a_text_shorter_than_a_window_of_any_phase_is_refused_before_training():
         trainer(text=tokens(12), phases=[(8, 1), (16, 1)])
 
 
-@pytest.mark.xfail(strict=True, reason="dev is first looked at in the first evaluation")
 def test_a_dev_text_shorter_than_a_window_is_refused_before_training(tmp_path):
     with pytest.raises(DataError, match="12 .*too few"):
         trainer(dev=tokens(12), phases=[(8, 1), (16, 1)])
 
 
-@pytest.mark.xfail(strict=True, reason="the model refuses them in the phase that has them")
 def test_windows_above_the_models_block_are_refused_before_training():
     with pytest.raises(ModelError, match="32"):
         trainer(phases=[(8, 1), (32, 1)])

@@ -5,9 +5,8 @@ each in one line that names the key.
 """
 
 import difflib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -28,6 +27,7 @@ def _number(value: Any) -> Any:
 
 Count = Annotated[int, Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
@@ -45,7 +45,7 @@ class Sampling(Table):
     top_p: Annotated[Real, Field(gt=0, le=1)]
     max_new_tokens: Count
     samples_per_prompt: Count
-    seed: Whole
+    seed: Seed
     prompts: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
@@ -141,6 +141,11 @@ class FromScratch(Training):
                 raise ValueError(
                     f"context: block_size {phase.block_size} is above the model's {self.model.block_size}"
                 )
+        if self.context[-1].block_size < self.model.block_size:
+            raise ValueError(
+                f"context: the last block_size {self.context[-1].block_size} is below the model's "
+                f"{self.model.block_size}, whose later positions would never be trained"
+            )
         return self
 
 
@@ -171,12 +176,22 @@ class Scale(Table):
     scratch: FromScratch
     finetune: FineTuning
 
+    @model_validator(mode="after")
+    def _windows_fit_our_own_base(self) -> "Scale":
+        base = self.base.pretrain.model.block_size
+        if self.base.source == "pretrain" and self.finetune.block_size > base:
+            raise ValueError(
+                f"finetune.block_size: {self.finetune.block_size} is above the base's, {base} "
+                "(base.pretrain.model.block_size)"
+            )
+        return self
+
 
 class Params(Table):
     scale: str
     epochs: Count
     long_epochs: Count
-    seeds: Annotated[list[Whole], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     corpus_path: Annotated[str, Field(min_length=1)]
     base_path: Annotated[str, Field(min_length=1)]
     sample: Sampling
@@ -217,7 +232,7 @@ def load(path: str | Path = "params.yaml") -> Params:
         raw = yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}; run from the project's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     return parse(raw, str(path))
 
@@ -235,31 +250,40 @@ def _line(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     kind, message = problem["type"], problem["msg"]
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(problem["loc"][-1]), _known_keys(), n=1)
+        near = difflib.get_close_matches(str(problem["loc"][-1]), _keys_beside(problem["loc"]), n=1)
         return f"{key}: unknown key" + (f"; did you mean '{near[0]}'?" if near else "")
     if kind == "missing":
         return f"{key}: missing"
     if kind == "value_error":  # raised above; the message starts with the key's own name
         message = message.removeprefix("Value error, ")
         return f"{key}.{message}" if key and not message.startswith("Input") else _join(key, message)
-    given = problem["input"]
-    shown = "" if isinstance(given, dict | list) else f" (it is {given!r:.80})"
-    return _join(key, message + shown)
+    return _join(key, message + _shown(problem["input"]))
 
 
 def _join(key: str, message: str) -> str:
     return f"{key}: {message}" if key else message
 
 
-def _known_keys() -> list[str]:
-    """Every key that any table has."""
+def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table that a place lies in."""
 
-    def below(table: type[BaseModel]) -> Iterator[type[BaseModel]]:
-        for child in table.__subclasses__():
-            yield child
-            yield from below(child)
+    def table_in(annotation: Any) -> type[Table] | None:
+        if isinstance(annotation, type) and issubclass(annotation, Table):
+            return annotation
+        return next(filter(None, map(table_in, get_args(annotation))), None)
 
-    return sorted({key for table in below(Table) for key in table.model_fields})
+    table: type[Table] = Params
+    for part in loc[:-1]:  # a list's index or the name of a scale leads no deeper
+        if part in table.model_fields:
+            table = table_in(table.model_fields[str(part)].annotation) or table
+    return sorted(table.model_fields)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return "" if isinstance(value, dict | list) else f" (it is {value!r:.80})"
+    except ValueError:  # Python writes out no whole number of more than 4,300 digits
+        return " (it is a huge number)"
 
 
 def change(table: Sampling, values: dict[str, Any]) -> Sampling:

@@ -26,7 +26,7 @@ def read_corpus(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error.strerror}") from None
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: not UTF-8 at byte {error.start} (0x{raw[error.start]:02x}); save it as UTF-8"
@@ -77,7 +77,7 @@ def load_tokens(path: Path, vocab_size: int) -> Tokens:
     """
     try:
         tokens = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged header makes numpy raise anything
         raise DataError(f"{path}: can't be read as tokens ({error}); run `dvc repro prepare`") from None
     if not isinstance(tokens, np.ndarray) or tokens.dtype != np.uint16 or tokens.ndim != 1:
         raise DataError(f"{path}: not a list of 16-bit token ids; run `dvc repro prepare`")

@@ -68,7 +68,8 @@ def start(settings: config.Runtime) -> Runtime:
 
 def seed_step(seed: int, step: int) -> None:
     """Seed every generator as a function of (seed, step), so that a step never depends on those before."""
-    torch.manual_seed((seed << 32) + step)
+    # torch's CPU generator takes 32 bits of a seed; a million steps lie between one seed's numbers and the next's
+    torch.manual_seed((seed * 1_000_003 + step) % 2**32)
 
 
 @contextlib.contextmanager

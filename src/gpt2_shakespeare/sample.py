@@ -38,7 +38,7 @@ def generate(
     """
     if idx.size(1) < 1:
         raise ValueError("the prompt is empty; a continuation needs at least one token")
-    if temperature < 0 or not 0 < top_p <= 1:
+    if not temperature >= 0 or not 0 < top_p <= 1:
         raise ValueError(f"temperature {temperature} must be >= 0 and top_p {top_p} in (0, 1]")
     block_size = model.config.block_size
     with evaluating(model):
@@ -62,7 +62,9 @@ def draw(
     """One token id (B, 1) for each row of logits (B, vocab_size), all on the CPU."""
     if temperature == 0:
         return logits.argmax(-1, keepdim=True)
-    probs, ids = torch.softmax(logits / temperature, dim=-1).sort(dim=-1, descending=True, stable=True)
+    # in float64, and shifted first, so that no temperature overflows
+    scaled = (logits.double() - logits.amax(-1, keepdim=True)) / temperature
+    probs, ids = torch.softmax(scaled, dim=-1).sort(dim=-1, descending=True, stable=True)
     before = probs.cumsum(-1) - probs  # probability of the likelier tokens
     kept = probs.masked_fill(before >= top_p, 0.0)
     if isinstance(generator, Sequence):

@@ -41,7 +41,7 @@ def load(folder: Path) -> tiktoken.Encoding:
             hashlib.sha256(merges.read_bytes()).hexdigest(),
             hashlib.sha256(encoder.read_bytes()).hexdigest(),
         )
-    except (AssertionError, KeyError, ValueError) as error:
+    except (AssertionError, LookupError, ValueError, AttributeError, RecursionError) as error:
         raise TokenizerError(f"{folder}: vocab.bpe and encoder.json don't fit together ({error})") from None
     return tiktoken.Encoding(
         "gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={END_OF_TEXT: max(ranks.values()) + 1}

@@ -18,10 +18,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gpt2_shakespeare import config, optim, paths, runtime
-from gpt2_shakespeare.data import Batches, Tokens
+from gpt2_shakespeare.data import Batches, DataError, Tokens
 from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.evaluate import quick_loss
-from gpt2_shakespeare.model import GPT, GPTConfig
+from gpt2_shakespeare.model import GPT, GPTConfig, ModelError
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +107,15 @@ class Trainer:
         """
         self.model, self.settings, self.machine, self.seed, self.label = model, settings, machine, seed, label
         self.train_tokens, self.dev_tokens = train_tokens, dev_tokens
+        for block_size in {part.block_size for part in context}:
+            if block_size > model.config.block_size:
+                raise ModelError(
+                    f"{label}: windows of {block_size} are above the model's block_size {model.config.block_size}"
+                )
+            if len(dev_tokens) <= block_size:
+                raise DataError(
+                    f"{label}: {len(dev_tokens)} dev tokens are too few for one window of block_size {block_size}"
+                )
         self.phases = plan(train_tokens, settings, context, seed)
         self.max_steps = self.phases[-1].start + self.phases[-1].steps
         self.model.to(machine.device).train()

@@ -25,6 +25,8 @@ def main() -> None:
         encoding = tokenizer.train(texts, scale.tokenizer.vocab_size, folder)
 
     blocks = [scale.finetune.block_size, *(phase.block_size for phase in scale.scratch.context)]
+    if scale.base.source == "pretrain":
+        blocks.append(scale.base.pretrain.model.block_size)
     parts = data.split(data.encode(encoding, [corpus]), max(blocks))
     for name, tokens in parts.items():
         data.save_tokens(at.tokens(name), tokens)

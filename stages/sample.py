@@ -7,7 +7,6 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
 from stage import stage
 
 from gpt2_shakespeare import config, paths, runtime, sample, tokenizer
@@ -33,47 +32,38 @@ def main() -> None:
     params = config.load()
     at = paths.Paths(params.scale)
     given = {name: value for name, value in vars(args).items() if name in config.Sampling.model_fields}
-    settings = config.change(params.sample, given | ({"prompts": [args.prompt]} if args.prompt else {}))
+    settings = config.change(
+        params.sample, given | ({"prompts": [args.prompt]} if args.prompt is not None else {})
+    )
     machine = runtime.start(params.at_scale.runtime)
     encoding = tokenizer.load(args.tokenizer or at.tokenizer)
-    if args.prompt:
+    if args.prompt is not None:
         model = args.model or at.model("finetune", params.seeds[0])
-        for text in continuations(model, encoding, settings, machine):
+        for text in texts(model, encoding, settings, machine):
             print(f"{args.prompt}{text['text']}\n" + "-" * 40)
         return
-    rows = {
-        row: continuations(at.model(row, params.seeds[0]), encoding, settings, machine) for row in config.ROWS
-    }
+    rows = {row: texts(at.model(row, params.seeds[0]), encoding, settings, machine) for row in config.ROWS}
     facts = {"settings": settings.model_dump(exclude={"prompts"}), "rows": rows}
     at.samples.write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def continuations(folder, encoding, settings: config.Sampling, machine: runtime.Runtime) -> list[dict]:
-    """samples_per_prompt texts for every prompt; each has a seed of its own."""
+def texts(folder, encoding, settings: config.Sampling, machine: runtime.Runtime) -> list[dict]:
+    """samples_per_prompt continuations of every prompt; each has a seed of its own."""
     model = GPT.from_pretrained(folder).to(machine.device)
     if model.config.vocab_size != encoding.n_vocab:
         raise ModelError(
             f"{folder}: the model has {model.config.vocab_size} token types and the tokenizer {encoding.n_vocab}; "
             "name the model's own with --tokenizer"
         )
-    texts = []
+    found = []
     for number, prompt in enumerate(settings.prompts):
-        ids = torch.tensor([encoding.encode_ordinary(prompt)] * settings.samples_per_prompt)
         seeds = [settings.seed + 1000 * number + n for n in range(settings.samples_per_prompt)]
-        tokens = sample.generate(
-            model,
-            ids.to(machine.device),
-            settings.max_new_tokens,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-        )
-        new = tokens[:, ids.size(1) :].tolist()
-        texts += [
-            {"prompt": prompt, "seed": seed, "text": encoding.decode(one)}
-            for seed, one in zip(seeds, new, strict=True)
+        continued = sample.continuations(model, encoding, prompt, seeds, settings)
+        found += [
+            {"prompt": prompt, "seed": seed, "text": text}
+            for seed, text in zip(seeds, continued, strict=True)
         ]
-    return texts
+    return found
 
 
 if __name__ == "__main__":

@@ -29,9 +29,10 @@ def main() -> None:
         model = new_model(settings, vocab_size, args.seed)
     else:
         settings = scale.finetune
-        walks = (
-            args.epochs or {"epochs": params.epochs, "long_epochs": params.long_epochs}[epochs or "epochs"]
-        )
+        planned = {"epochs": params.epochs, "long_epochs": params.long_epochs}[epochs or "epochs"]
+        walks = planned if args.epochs is None else args.epochs
+        if walks < 1:
+            raise config.ConfigError(f"--epochs: {walks} is not a positive number")
         context = [config.Context(block_size=settings.block_size, epochs=walks)]
         model = GPT.from_pretrained(at.base, **settings.dropouts())
 

@@ -8,8 +8,6 @@ from gpt2_shakespeare import config
 from gpt2_shakespeare.model import GPT, GPTConfig
 from gpt2_shakespeare.runtime import Runtime
 
-torch.set_num_threads(1)  # for matrices this small threads only wait for each other
-
 VOCAB_SIZE = 61
 MACHINE = Runtime(torch.device("cpu"), torch.float32, threads=1, compile=False)
 # The same examples on every run and no clock, so that a busy machine fails no test.

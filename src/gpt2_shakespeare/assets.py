@@ -252,7 +252,7 @@ def _obtain(
                 _copy_from_mirror(Path(address), asset, part)
             else:
                 raise _Down(f"there is no folder {origin}")
-            log.info("%s: fetched from %s", asset.path, address)
+            log.debug("%s: fetched from %s", asset.path, address)
             return None
         except _Refused as refusal:
             if origin not in down:

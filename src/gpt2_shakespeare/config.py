@@ -53,7 +53,7 @@ class Runtime(Table):
     """What the numbers may depend on beside the data: see runtime.py."""
 
     device: Literal["auto", "cpu", "cuda"]
-    threads: Count
+    threads: Annotated[int, Field(gt=0, le=1024, strict=True)]
     precision: Literal["fp32", "bf16", "fp16"]
     compile: Annotated[bool, Field(strict=True)]
 

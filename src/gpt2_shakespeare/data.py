@@ -39,11 +39,10 @@ def read_corpus(path: Path) -> str:
 
 def encode(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokens:
     """Token ids of one text, or of several with <|endoftext|> between them."""
-    parts = encoding.encode_ordinary_batch(list(texts), num_threads=2)
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = [*joined, encoding.eot_token, *part]
-    return np.array(joined, dtype=np.uint16)
+    parts: list[list[int]] = []
+    for part in encoding.encode_ordinary_batch(list(texts), num_threads=2):
+        parts += [part, [encoding.eot_token]]
+    return np.concatenate(parts[:-1]).astype(np.uint16)
 
 
 def split(tokens: Tokens, block_size: int) -> dict[str, Tokens]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import tiktoken
 import torch
 from torch import Tensor
 
+from gpt2_shakespeare import config
 from gpt2_shakespeare.model import GPT, KVCache
 from gpt2_shakespeare.runtime import evaluating
 
@@ -51,6 +53,23 @@ def generate(
             new = draw(logits.float().cpu(), temperature, top_p, generator).to(idx.device)
             idx = torch.cat((idx, new), dim=1)
     return idx
+
+
+def continuations(
+    model: GPT, encoding: tiktoken.Encoding, prompt: str, seeds: Sequence[int], settings: config.Sampling
+) -> list[str]:
+    """One continuation of the prompt for each seed, the prompt left out."""
+    device = model.transformer.wte.weight.device
+    ids = torch.tensor([encoding.encode_ordinary(prompt)] * len(seeds), device=device)
+    tokens = generate(
+        model,
+        ids,
+        settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+    )
+    return [encoding.decode(row) for row in tokens[:, ids.size(1) :].tolist()]
 
 
 def draw(

@@ -57,7 +57,9 @@ def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
     bpe = Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(Regex(PATTERN.replace("++", "+")), behavior="isolated")
+    # the other library's spelling: no possessive quantifiers, and `$` would match before a newline too
+    pattern = Regex(PATTERN.replace("++", "+").replace("$", r"\z"))
+    split = pre_tokenizers.Split(pattern, behavior="isolated")
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )

@@ -136,7 +136,7 @@ SCRATCH = "scales.demo.scratch"
         ("scales", {}, "scales: Dictionary should have at least 1 item"),
         ("scales.demo", None, "scales.demo: Input should be a valid dictionary"),
         (f"{SCRATCH}.model", MISSING, f"{SCRATCH}.model: missing"),
-        (f"{SCRATCH}.model.n_head", 3, f"{SCRATCH}.model.n_embd: 64 is not divisible by n_head 3"),
+        (f"{SCRATCH}.model.n_head", 7, f"{SCRATCH}.model.n_embd: 48 is not divisible by n_head 7"),
         (f"{SCRATCH}.model.block_size", 1, f"{SCRATCH}.model.block_size: Input should be greater than"),
         (f"{SCRATCH}.min_lr", 0.1, f"{SCRATCH}.min_lr: 0.1 is above learning_rate 0.003"),
         (f"{SCRATCH}.learning_rate", 0, f"{SCRATCH}.learning_rate: Input should be greater than 0"),

@@ -145,11 +145,11 @@ def test_a_last_batch_of_one_window_weighs_as_much_as_a_full_one(monkeypatch):
     assert reference_loss(gpt(), tokens(60), 8) == pytest.approx(wanted)
 
 
-def test_reference_windows_are_the_models_block_and_move_by_an_eighth():
+def test_reference_windows_of_shorter_models_are_their_block_and_move_by_half_of_it():
     model, text = gpt(), tokens(60)
-    assert reference_loss(model, text) == pytest.approx(slow_reference(model, text, 16, 2, 16), abs=1e-5)
+    assert reference_loss(model, text) == pytest.approx(slow_reference(model, text, 16, 8, 16), abs=1e-5)
     model = gpt(block_size=4)
-    assert reference_loss(model, text) == pytest.approx(slow_reference(model, text, 4, 1, 16), abs=1e-5)
+    assert reference_loss(model, text) == pytest.approx(slow_reference(model, text, 4, 2, 16), abs=1e-5)
 
 
 def test_reference_windows_of_longer_models_are_1024_and_move_by_128(monkeypatch):

@@ -102,7 +102,7 @@ def test_every_imported_module_is_a_dep(name):
         assert "src/gpt2_shakespeare/novels.tsv" in listed  # assets.py reads it
 
 
-@pytest.mark.parametrize("name", set(stages()) - {"scratch", "finetune", "finetune_long", "check"})
+@pytest.mark.parametrize("name", sorted(set(stages()) - {"scratch", "finetune", "finetune_long", "check"}))
 def test_every_param_that_is_read_is_named(name):
     stage = stages()[name]
     found = reads(script(stage))

@@ -73,6 +73,7 @@ def test_a_corpus_that_is_too_short(prepared, params):
     """Reported by prepare, before anything is trained; with both lengths."""
     assert micro.stage(prepared, "download").returncode == 0
     params(lambda p: p["scales"]["demo"]["finetune"].update(block_size=4096))
+    params(lambda p: p["scales"]["demo"]["base"].update(source="path"))
     fails(micro.stage(prepared, "prepare"), "too short", "4096")
 
 

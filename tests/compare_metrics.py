@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-# Nats per token. Measured at the built-in scale over thread counts and instruction sets: docs/reproducibility.md.
+# Nats per token, provisional: see docs/reproducibility.md.
 TOLERANCE = 0.03
 LOSSES = ("train_loss", "dev_loss", "val_loss", "val_loss_last", "val_loss_reference")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stage import conditions, stage
+from stage import conditions, stage, train_into
 
 from gpt2_shakespeare import config, data, paths, runtime, tokenizer
 from gpt2_shakespeare.model import GPT, ModelError
@@ -16,11 +16,17 @@ def main() -> None:
     scale, at = params.at_scale, paths.Paths(params.scale)
     vocab_size = tokenizer.load(at.tokenizer).n_vocab
     machine = runtime.start(scale.runtime)
+    if scale.base.source == "pretrain":
+        train_into(
+            at.base,
+            pretraining(scale.base.pretrain, vocab_size, at, machine),
+            at,
+            "base",
+            scale.checkpoint_interval,
+        )
+        return
     out = paths.fresh(at.base)
     with conditions(at.log("base")):
-        if scale.base.source == "pretrain":
-            pretrain(scale.base.pretrain, vocab_size, at, machine, out)
-            return
         if scale.base.source == "hub":
             from gpt2_shakespeare import assets  # here: what is pinned by hash can't change with this module
 
@@ -41,18 +47,18 @@ def main() -> None:
         model.save_pretrained(out)
 
 
-def pretrain(
-    settings: config.Pretraining, vocab_size: int, at: paths.Paths, machine: runtime.Runtime, out: Path
-) -> None:
-    """Train a base on its own corpus; the same trainer as every row's."""
-    tokens = {
-        name: data.load_tokens(at.pretrain_tokens / f"{name}.npy", vocab_size) for name in ("train", "dev")
-    }
+def pretraining(
+    settings: config.Pretraining, vocab_size: int, at: paths.Paths, machine: runtime.Runtime
+) -> Trainer:
+    """The training of a base on its own corpus; the same trainer as every row's."""
+    train, dev = (
+        data.load_tokens(at.pretrain_tokens / f"{name}.npy", vocab_size) for name in ("train", "dev")
+    )
     model = new_model(settings, vocab_size, PRETRAINING_SEED)
-    Trainer(
-        model, tokens["train"], tokens["dev"], settings, settings.context,
+    return Trainer(
+        model, train, dev, settings, settings.context,
         seed=PRETRAINING_SEED, machine=machine, label="base",
-    ).run(out)  # fmt: skip
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,14 +1,24 @@
-"""What every stage script shares: logging, errors in one line, and a log of the run's conditions."""
+"""What every stage script shares: logging, errors in one line, ends with its parent, and a log of conditions."""
 
 import contextlib
 import json
 import logging
+import os
+import signal
+import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
-from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.errors import Interrupted, UserError
+
+if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
+    from gpt2_shakespeare.paths import Paths
+    from gpt2_shakespeare.train import Trainer
 
 
 def stage(main: Callable[[], None]) -> None:
@@ -17,10 +27,15 @@ def stage(main: Callable[[], None]) -> None:
     for noisy in ("httpx", "urllib3", "huggingface_hub", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     name = Path(sys.argv[0]).stem
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with_dvc, args=(_ancestors(),), daemon=True).start()
     try:
         main()
     except UserError as error:
         sys.exit(f"{name}: {error}")
+    except Interrupted as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(128 + error.signal)
     except OSError as error:
         if error.errno is None:
             raise
@@ -31,13 +46,73 @@ def stage(main: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def conditions(log: Path):
-    """Write the wall time, the machine and the versions of what runs inside to a log file, which is no out."""
+def interruptible() -> Iterator[Callable[[], int | None]]:
+    """Inside, SIGTERM and SIGINT (Ctrl-C) only leave a note, which the function that is given returns.
+
+    A second signal acts as ever, for who can't wait.
+    """
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        restore()
+
+
+def _ancestors() -> tuple[int, int]:
+    """Process ids of our parent and, where /proc tells, of its parent: DVC starts a stage through a shell."""
+    parent = os.getppid()
+    try:
+        stat = Path(f"/proc/{parent}/stat").read_text()
+    except OSError:
+        return parent, 0
+    return parent, int(stat.rpartition(")")[2].split()[1])
+
+
+def _end_with_dvc(ancestors: tuple[int, int]) -> None:
+    """A killed `dvc` leaves its stage running, and the next `dvc repro` would start a second one beside it."""
+    while _ancestors() == ancestors:
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _commit() -> str:
+    """The git commit of the code that runs; marked where tracked files differ from it."""
+    try:
+        done = subprocess.run(["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+                              capture_output=True, text=True, check=True)  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def conditions(log: Path) -> Iterator[None]:
+    """Write commit, wall time, machine and versions of what runs inside to a log file, which is no out."""
     from gpt2_shakespeare import runtime
 
     started = time.perf_counter()
-    facts: dict = runtime.machine()
-    yield facts
+    facts: dict = {"commit": _commit(), **runtime.machine()}
+    yield
     facts["seconds"] = round(time.perf_counter() - started, 1)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def train_into(out: Path, trainer: "Trainer", at: "Paths", name: str, checkpoint_interval: int) -> None:
+    """Run a training, from its last checkpoint where there is one, into an empty folder."""
+    from gpt2_shakespeare.checkpoint import Checkpoints
+    from gpt2_shakespeare.paths import fresh
+
+    checkpoints = Checkpoints(at.checkpoints(name), trainer.fingerprint(), checkpoint_interval)
+    with interruptible() as interrupted, checkpoints.lock(), conditions(at.log(name)):
+        trainer.run(fresh(out), checkpoints, interrupted)

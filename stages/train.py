@@ -2,7 +2,7 @@
 
 import argparse
 
-from stage import conditions, stage
+from stage import stage, train_into
 
 from gpt2_shakespeare import config, data, paths, runtime
 from gpt2_shakespeare.model import GPT
@@ -36,10 +36,12 @@ def main() -> None:
         context = [config.Context(block_size=settings.block_size, epochs=walks)]
         model = GPT.from_pretrained(at.base, **settings.dropouts())
 
-    out = paths.fresh(at.model(args.row, args.seed))
-    label = f"{args.row} {args.seed}"
-    with conditions(at.log(f"{args.row}-{args.seed}")):
-        Trainer(model, train, dev, settings, context, seed=args.seed, machine=machine, label=label).run(out)
+    name = f"{args.row}-{args.seed}"
+    trainer = Trainer(
+        model, train, dev, settings, context,
+        seed=args.seed, machine=machine, label=name.replace("-", " "),
+    )  # fmt: skip
+    train_into(at.model(args.row, args.seed), trainer, at, name, scale.checkpoint_interval)
 
 
 if __name__ == "__main__":

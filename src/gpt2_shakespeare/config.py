@@ -172,6 +172,7 @@ class Scale(Table):
     corpus: Literal["plays", "tinyshakespeare", "path"]
     tokenizer: Tokenizer
     runtime: Runtime
+    checkpoint_interval: Count  # steps; no result depends on it
     base: Base
     scratch: FromScratch
     finetune: FineTuning

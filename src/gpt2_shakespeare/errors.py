@@ -6,3 +6,11 @@ class UserError(Exception):
 
     Anything else that is raised is a bug of ours and keeps its traceback.
     """
+
+
+class Interrupted(Exception):
+    """A signal has asked a run to stop, and it has; the message says where, and what is kept."""
+
+    def __init__(self, message: str, signal: int):
+        super().__init__(message)
+        self.signal = signal

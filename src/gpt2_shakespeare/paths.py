@@ -65,6 +65,10 @@ class Paths:
     def metrics(self) -> Path:
         return Path("metrics") / self.scale
 
+    def checkpoints(self, name: str) -> Path:
+        """Training state of a run that isn't done; outside DVC's outs, in a folder that git ignores."""
+        return Path(".checkpoints") / self.scale / name
+
     def log(self, name: str) -> Path:
         """Wall times and machine facts of a stage: never an out, never in git."""
         return Path("logs") / self.scale / f"{name}.json"

@@ -9,17 +9,19 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from gpt2_shakespeare import config, optim, paths, runtime
+from gpt2_shakespeare import checkpoint, config, optim, paths, runtime
+from gpt2_shakespeare.checkpoint import Checkpoints
 from gpt2_shakespeare.data import Batches, DataError, Tokens
-from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.evaluate import quick_loss
 from gpt2_shakespeare.model import GPT, GPTConfig, ModelError
 
@@ -63,8 +65,10 @@ def plan(
 
 @dataclass
 class Progress:
-    """Where training stands. Best and patience are those of the phase that runs."""
+    """Where training stands: after `phase_step` steps of a phase. Best and patience are those of that phase."""
 
+    phase: int = 0
+    phase_step: int = 0
     step: int = 0
     tokens: int = 0
     best_step: int = 0
@@ -106,7 +110,7 @@ class Trainer:
             ModelError: a block_size is above the model's.
         """
         self.model, self.settings, self.machine, self.seed, self.label = model, settings, machine, seed, label
-        self.train_tokens, self.dev_tokens = train_tokens, dev_tokens
+        self.train_tokens, self.dev_tokens, self.context = train_tokens, dev_tokens, context
         for block_size in {part.block_size for part in context}:
             if block_size > model.config.block_size:
                 raise ModelError(
@@ -127,42 +131,114 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.running: list[Tensor] = []  # training losses since the last evaluation
 
-    def run(self, out: Path) -> Progress:
+    def fingerprint(self) -> dict[str, Any]:
+        """What the run's result depends on: params, code, data and initial weights."""
+        settings = self.settings.model_dump() | {"context": [part.model_dump() for part in self.context]}
+        machine: dict[str, Any] = {"device": self.machine.device.type, "precision": str(self.machine.dtype)}
+        machine |= {"threads": self.machine.threads, "compile": self.machine.compile}
+        return checkpoint.fingerprint(
+            settings | {"seed": self.seed} | machine,
+            tensors=self.model.state_dict(),
+            **{"train tokens": self.train_tokens, "dev tokens": self.dev_tokens},
+        )
+
+    def run(
+        self,
+        out: Path,
+        checkpoints: Checkpoints | None = None,
+        interrupted: Callable[[], int | None] = lambda: None,
+    ) -> Progress:
         """Train, then write best weights, history.csv and training.json into the folder `out`.
 
-        If the best weights are not those of the last step, these go to `out/last`.
+        If the best weights are not those of the last step, these go to `out/last`. With checkpoints, training
+        goes on from the newest one, bit for bit as if it had never stopped, and they are deleted at the end.
+
+        Args:
+            interrupted: asked after every step; a signal's number ends the run.
 
         Raises:
             TrainingError: the loss or the gradient is not finite; raised before the optimizer's step.
+            Interrupted: `interrupted` gave a signal.
+            checkpoint.CheckpointError: a checkpoint can't be written, or is of other settings.
         """
-        self.started = time.perf_counter()
-        with tqdm(total=self.max_steps, desc=self.label, unit="step", mininterval=1, disable=None) as bar:
-            for phase in self.phases:
-                self._run_phase(phase, bar)
-                if phase is self.phases[-1] and self.progress.best_step != self.progress.step:
+        progress, last_phase = self.progress, len(self.phases) - 1
+        saved = checkpoints.load() if checkpoints else None
+        if saved:
+            self._restore(*saved)
+            log.info("%s: goes on after step %d", self.label, progress.step)
+        self.started, self.start_tokens = time.perf_counter(), progress.tokens
+        with tqdm(
+            total=self.max_steps, initial=progress.step, desc=self.label, unit="step", mininterval=1, disable=None
+        ) as bar:  # fmt: skip
+            while progress.phase <= last_phase:
+                for _ in self._steps(self.phases[progress.phase], bar):
+                    signal = interrupted()
+                    if checkpoints and (signal or progress.step % checkpoints.interval == 0):
+                        checkpoints.save(progress.step, *self._state())
+                    if signal:
+                        where = "its state is saved" if checkpoints else "nothing is kept"
+                        raise Interrupted(f"{self.label} stopped after step {progress.step}; {where}", signal)
+                if progress.phase == last_phase and progress.best_step != progress.step:
                     self.model.save_pretrained(out / paths.LAST)
                 self.model.load_state_dict(self.best)
+                progress.phase, progress.phase_step = progress.phase + 1, 0
         self.model.save_pretrained(out)
         self._write_history(out)
-        return self.progress
+        if checkpoints:
+            checkpoints.clear()
+        return progress
 
-    def _run_phase(self, phase: Phase, bar: tqdm) -> None:
+    def _steps(self, phase: Phase, bar: tqdm) -> Iterator[None]:
+        """Take the phase's steps that are left, pausing after each but the last, which hands on the best weights."""
         progress, settings = self.progress, self.settings
-        progress.best_dev_loss, progress.evaluations_without_gain = math.inf, 0
-        for step in range(phase.steps):
-            lr = optim.learning_rate(phase.start + step, self.max_steps, settings)
-            runtime.seed_step(self.seed, phase.start + step)
-            batch = phase.batches.batch(step)
+        if progress.phase_step == 0:
+            progress.best_dev_loss, progress.evaluations_without_gain = math.inf, 0
+        while True:
+            planned = phase.start + progress.phase_step
+            lr = optim.learning_rate(planned, self.max_steps, settings)
+            runtime.seed_step(self.seed, planned)
+            batch = phase.batches.batch(progress.phase_step)
             idx, targets = (torch.from_numpy(part).to(self.machine.device) for part in batch)
             loss = self._step(idx, targets, lr)
-            progress.step, progress.tokens = progress.step + 1, progress.tokens + targets.numel()
+            progress.step, progress.phase_step = progress.step + 1, progress.phase_step + 1
+            progress.tokens += targets.numel()
             bar.set_postfix_str(f"loss {loss:.3f}, lr {lr:.1e}, {self._speed():,.0f} tokens/s", refresh=False)
             bar.update()
-            if (step + 1) % settings.eval_interval == 0 or step + 1 == phase.steps:
+            if progress.phase_step % settings.eval_interval == 0 or progress.phase_step == phase.steps:
                 self._evaluate(phase.batches.block_size, lr)
                 if settings.patience is not None and progress.evaluations_without_gain >= settings.patience:
                     log.info("%s: dev loss has not fallen for %d evaluations", self.label, settings.patience)
                     return
+            if progress.phase_step == phase.steps:
+                return
+            yield
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that the steps to come depend on. No generator's state: each step seeds its own."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+        if self.running:
+            tensors["running"] = torch.stack(self.running)
+        return tensors, {"progress": asdict(self.progress), "scaler": self.scaler.state_dict()}
+
+    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        def of(kind: str) -> dict[str, Tensor]:
+            start = f"{kind}."
+            return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
+
+        self.model.load_state_dict(of("model"))
+        self.best = {name: tensor.to(self.machine.device) for name, tensor in of("best").items()}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in of("optimizer").items():
+            index, _, kind = name.partition(".")
+            moments.setdefault(int(index), {})[kind] = tensor
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        self.scaler.load_state_dict(state["scaler"])
+        self.running = list(tensors["running"].to(self.machine.device)) if "running" in tensors else []
+        for name, value in state["progress"].items():
+            setattr(self.progress, name, value)
 
     def _step(self, idx: Tensor, targets: Tensor, lr: float) -> float:
         """One step of the optimizer; returns the mean loss of its micro-batches."""
@@ -225,8 +301,8 @@ class Trainer:
         )  # fmt: skip
 
     def _speed(self) -> float:
-        """Tokens a second since the start, evaluations included."""
-        return self.progress.tokens / (time.perf_counter() - self.started)
+        """Tokens a second since this process began, evaluations included."""
+        return (self.progress.tokens - self.start_tokens) / (time.perf_counter() - self.started)
 
     def _write_history(self, out: Path) -> None:
         progress = self.progress
@@ -234,7 +310,8 @@ class Trainer:
             writer = csv.DictWriter(file, fieldnames=list(progress.history[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(progress.history)
-        summary = {key: value for key, value in asdict(progress).items() if key != "history"}
+        passing = ("history", "phase", "phase_step")
+        summary = {key: value for key, value in asdict(progress).items() if key not in passing}
         summary |= {key: progress.history[-1][key] for key in ("passes", "running_train_loss")}
         summary |= {"max_steps": self.max_steps, "parameters": self.model.n_params()}
         (out / paths.TRAINING).write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")

@@ -57,23 +57,26 @@ def edit(project: Path, change) -> None:
     file.write_text(yaml.safe_dump(params, sort_keys=False))
 
 
-def run(project: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user would in the activated environment; output and errors together in stdout."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    variables = {
+def environment(project: Path) -> dict[str, str]:
+    """A user's activated environment, on a machine without a network."""
+    return {
         **os.environ,
-        "PATH": path,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(project / "src"),
         "GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@localhost",
         "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@localhost",
         "GPT2_SHAKESPEARE_MIRROR": "",
         # nothing answers here: a stage that wants the network fails at once
         **{name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")},
-        **environment,
     }  # fmt: skip
+
+
+def run(project: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would; output and errors together in stdout."""
     return subprocess.run(
-        command, cwd=project, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+        command, cwd=project, env=environment(project) | variables,
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
 
 
 def stage(project: Path, name: str, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -56,7 +56,10 @@ def start(settings: config.Runtime) -> Runtime:
     if dtype == torch.float16 and device.type == "cpu":
         raise config.ConfigError("runtime.precision: fp16 needs a GPU; set it to fp32 or bf16")
     torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True)
+    if settings.compile:
+        torch.use_deterministic_algorithms(True)  # the compiler's too
+    else:  # the same switch, without importing the compiler for it, which takes longer than torch itself
+        torch.set_deterministic_debug_mode("error")
     # With deterministic algorithms torch also fills new memory with NaN, to show reads of what nobody wrote;
     # the tests check that there are none, and training is a third slower with it (same bits).
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-.PHONY: repro test lint lock clean
+.PHONY: repro test verify lint lock clean
 
 repro: $(VENV)/installed
 	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 || \
@@ -15,6 +15,10 @@ repro: $(VENV)/installed
 
 test: $(VENV)/installed
 	python -m pytest
+
+# Regenerates the committed figures in a scratch clone and compares them row by row.
+verify: $(VENV)/installed
+	python tests/verify.py
 
 lint: $(VENV)/installed
 	ruff check .

@@ -26,7 +26,7 @@ def main() -> None:
         )
         return
     out = paths.fresh(at.base)
-    with conditions(at.log("base")):
+    with conditions(at.log("base"), machine):
         if scale.base.source == "hub":
             from gpt2_shakespeare import assets  # here: what is pinned by hash can't change with this module
 

@@ -18,6 +18,7 @@ from gpt2_shakespeare.errors import Interrupted, UserError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
     from gpt2_shakespeare.paths import Paths
+    from gpt2_shakespeare.runtime import Runtime
     from gpt2_shakespeare.train import Trainer
 
 
@@ -96,15 +97,13 @@ def _commit() -> str:
 
 
 @contextlib.contextmanager
-def conditions(log: Path) -> Iterator[None]:
+def conditions(log: Path, machine: "Runtime") -> Iterator[None]:
     """Write commit, wall time, machine and versions of what runs inside to a log file, which is no out."""
-    from gpt2_shakespeare import runtime
-
+    log.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    facts: dict = {"commit": _commit(), **runtime.machine()}
+    facts: dict = {"commit": _commit(), **machine.facts()}
     yield
     facts["seconds"] = round(time.perf_counter() - started, 1)
-    log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(json.dumps(facts, indent=2) + "\n")
 
 
@@ -114,5 +113,5 @@ def train_into(out: Path, trainer: "Trainer", at: "Paths", name: str, checkpoint
     from gpt2_shakespeare.paths import fresh
 
     checkpoints = Checkpoints(at.checkpoints(name), trainer.fingerprint(), checkpoint_interval)
-    with interruptible() as interrupted, checkpoints.lock(), conditions(at.log(name)):
+    with interruptible() as interrupted, checkpoints.lock(), conditions(at.log(name), trainer.machine):
         trainer.run(fresh(out), checkpoints, interrupted)

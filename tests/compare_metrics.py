@@ -20,7 +20,7 @@ def compare(committed: Path, regenerated: Path) -> list[tuple[str, str]]:
         if row not in old or row not in new:
             verdicts.append((row, "different: it is in one of them only"))
         elif old[row] == new[row]:
-            verdicts.append((row, "same"))
+            verdicts.append((row, "same bits"))
         else:
             gap = max(abs(old[row].get(name, 0.0) - new[row].get(name, 0.0)) for name in LOSSES)
             verdict = "within tolerance" if gap <= TOLERANCE else "different"
@@ -28,8 +28,13 @@ def compare(committed: Path, regenerated: Path) -> list[tuple[str, str]]:
     return verdicts
 
 
-if __name__ == "__main__":
-    verdicts = compare(Path(sys.argv[1]), Path(sys.argv[2]))
+def print_comparison(committed: Path, regenerated: Path) -> bool:
+    """Print a line a row; whether any is different."""
+    verdicts = compare(committed, regenerated)
     for row, verdict in verdicts:
         print(f"{row:16} {verdict}")
-    sys.exit(any(verdict.startswith("different") for _, verdict in verdicts) or not verdicts)
+    return any(verdict.startswith("different") for _, verdict in verdicts) or not verdicts
+
+
+if __name__ == "__main__":
+    sys.exit(print_comparison(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -31,7 +31,10 @@ def no_gpu(monkeypatch):
 
 def settings(**changes):
     return config.Runtime(
-        **({"device": "cpu", "threads": 1, "precision": "fp32", "compile": False} | changes)
+        **(
+            {"mode": "reproducible", "device": "cpu", "threads": 1, "precision": "fp32", "compile": False}
+            | changes
+        )
     )
 
 
@@ -72,6 +75,32 @@ def test_algorithms_are_deterministic():
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.is_deterministic_algorithms_warn_only_enabled()
     assert not torch.backends.cudnn.benchmark
+
+
+def test_the_fast_mode_lets_cuda_choose_its_kernels():
+    runtime.start(settings(mode="fast"))
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark and torch.backends.cuda.matmul.allow_tf32
+    runtime.start(settings())
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark and not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ConfigError, match="runtime.compile: no C\\+\\+ compiler"):
+        runtime.start(settings(compile=True))
+    runtime.start(settings(compile=False))
+
+
+def test_starting_does_not_import_the_compiler():
+    code = (
+        "import sys; from gpt2_shakespeare import config, runtime; "
+        "runtime.start(config.load().scales['demo'].runtime); print('torch._dynamo' in sys.modules)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["False"]
 
 
 def test_autocast_is_that_of_the_precision():
@@ -117,9 +146,10 @@ def test_evaluating_turns_dropout_and_gradients_off_and_puts_the_mode_back(mode)
 
 
 def test_the_machine_is_described_in_plain_values():
-    facts = json.loads(json.dumps(runtime.machine()))
-    assert {"python", "torch", "cpu", "cores", "threads"} <= set(facts)
+    facts = json.loads(json.dumps(runtime.start(settings(threads=1)).facts()))
+    assert {"python", "torch", "cpu", "cores", "threads", "world_size"} <= set(facts)
     assert facts["torch"] == torch.__version__
+    assert (facts["device"], facts["precision"], facts["threads"]) == ("cpu", "float32", 1)
 
 
 @pytest.mark.parametrize("own", [None, "ACTIVE"])

@@ -359,6 +359,22 @@ def test_a_dev_loss_that_is_not_finite_stops(tmp_path, monkeypatch):
         trainer().run(tmp_path / "out")
 
 
+def test_a_gpu_too_small_is_found_before_training(tmp_path):
+    """The largest micro-batch of all phases is tried; torch's own error stands for the GPU's."""
+    run = trainer(phases=[(4, 1), (8, 1)], batch_size=3)
+    before, shapes = weights(run.model), watch(run)
+    run.try_memory()
+    assert shapes[0][1] == (3, 8)
+    assert same(weights(run.model), before) and all(p.grad is None for p in run.model.parameters())
+
+    def full(idx, targets):
+        raise torch.OutOfMemoryError
+
+    run.model.loss = full
+    with pytest.raises(TrainingError, match="3 windows of 8 tokens .* halve batch_size"):
+        run.try_memory()
+
+
 def test_training_errors_are_ones_that_a_user_can_mend():
     assert issubclass(TrainingError, UserError)
 

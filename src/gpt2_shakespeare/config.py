@@ -52,6 +52,7 @@ class Sampling(Table):
 class Runtime(Table):
     """What the numbers may depend on beside the data: see runtime.py."""
 
+    mode: Literal["reproducible", "fast"]
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(gt=0, le=1024, strict=True)]
     precision: Literal["fp32", "bf16", "fp16"]

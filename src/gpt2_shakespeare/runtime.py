@@ -4,9 +4,11 @@ The environment variables that must stand before torch is imported are set in th
 """
 
 import contextlib
+import importlib.util
 import logging
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -35,12 +37,38 @@ class Runtime:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
+    def facts(self) -> dict[str, str | int | list[str]]:
+        """What a reader must know of the machine and the versions behind a figure."""
+        facts: dict[str, str | int | list[str]] = {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "system": f"{platform.system()} {platform.machine()}",
+            "cpu": _cpu_name(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "cores": len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1,
+            "threads": self.threads,
+            "device": self.device.type,
+            "precision": str(self.dtype).removeprefix("torch."),
+            "world_size": 1,
+            "notes": list(self.notes),
+        }
+        if self.device.type == "cuda":
+            facts["gpu"] = torch.cuda.get_device_name()
+            facts["cuda"] = str(torch.version.cuda)
+        return facts
+
 
 def start(settings: config.Runtime) -> Runtime:
     """Apply the settings to this process.
 
+    In the mode `reproducible` every operation is a deterministic one, and a run's bits are a function of its
+    settings on one class of machine. `fast` lets CUDA choose its kernels and use TF32.
+
     Raises:
-        config.ConfigError: `cuda` is asked for and isn't there, or fp16 is asked for on a CPU.
+        config.ConfigError: `cuda`, or what `compile` needs, is asked for and isn't there; or fp16 on a CPU.
     """
     cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not cuda:
@@ -55,18 +83,32 @@ def start(settings: config.Runtime) -> Runtime:
         notes.append("this GPU has no bf16: fp16 with a gradient scaler")
     if dtype == torch.float16 and device.type == "cpu":
         raise config.ConfigError("runtime.precision: fp16 needs a GPU; set it to fp32 or bf16")
-    torch.set_num_threads(settings.threads)
     if settings.compile:
-        torch.use_deterministic_algorithms(True)  # the compiler's too
+        _find_compiler(device)
+    torch.set_num_threads(settings.threads)
+    reproducible = settings.mode == "reproducible"
+    if settings.compile:
+        torch.use_deterministic_algorithms(reproducible)  # the compiler's too
     else:  # the same switch, without importing the compiler for it, which takes longer than torch itself
-        torch.set_deterministic_debug_mode("error")
+        torch.set_deterministic_debug_mode("error" if reproducible else "default")
     # With deterministic algorithms torch also fills new memory with NaN, to show reads of what nobody wrote;
     # the tests check that there are none, and training is a third slower with it (same bits).
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.benchmark = not reproducible
+    torch.backends.cuda.matmul.allow_tf32 = not reproducible
     for note in notes:
         log.warning(note)
     return Runtime(device, dtype, settings.threads, settings.compile, tuple(notes))
+
+
+def _find_compiler(device: torch.device) -> None:
+    """torch.compile writes C++ for a CPU and Triton for a GPU."""
+    if device.type == "cuda" and not importlib.util.find_spec("triton"):
+        raise config.ConfigError("runtime.compile: Triton is missing; install it or set compile to false")
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++") if name):
+        raise config.ConfigError(
+            "runtime.compile: no C++ compiler is here; install one or set compile to false"
+        )
 
 
 def seed_step(seed: int, step: int) -> None:
@@ -85,24 +127,6 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
-
-
-def machine() -> dict[str, str | int]:
-    """What a reader must know of the machine and the versions behind a figure."""
-    facts: dict[str, str | int] = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu_name(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "threads": torch.get_num_threads(),
-    }
-    if torch.cuda.is_available():
-        facts["gpu"] = torch.cuda.get_device_name()
-        facts["cuda"] = str(torch.version.cuda)
-    return facts
 
 
 def _cpu_name() -> str:

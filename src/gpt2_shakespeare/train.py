@@ -135,6 +135,7 @@ class Trainer:
         """What the run's result depends on: params, code, data and initial weights."""
         settings = self.settings.model_dump() | {"context": [part.model_dump() for part in self.context]}
         machine: dict[str, Any] = {"device": self.machine.device.type, "precision": str(self.machine.dtype)}
+        machine |= {"deterministic": torch.are_deterministic_algorithms_enabled()}
         machine |= {"threads": self.machine.threads, "compile": self.machine.compile}
         return checkpoint.fingerprint(
             settings | {"seed": self.seed} | machine,
@@ -166,6 +167,8 @@ class Trainer:
         if saved:
             self._restore(*saved)
             log.info("%s: goes on after step %d", self.label, progress.step)
+        if self.machine.device.type == "cuda":
+            self.try_memory()
         self.started, self.start_tokens = time.perf_counter(), progress.tokens
         with tqdm(
             total=self.max_steps, initial=progress.step, desc=self.label, unit="step", mininterval=1, disable=None
@@ -187,6 +190,25 @@ class Trainer:
         if checkpoints:
             checkpoints.clear()
         return progress
+
+    def try_memory(self) -> None:
+        """Forward and backward of the largest micro-batch, so that a GPU too small is found before training.
+
+        Raises:
+            TrainingError: out of memory.
+        """
+        length = max(phase.batches.block_size for phase in self.phases)
+        idx = torch.zeros(self.settings.batch_size, length, dtype=torch.int64, device=self.machine.device)
+        try:
+            with self.machine.autocast():
+                self.model.loss(idx, idx).backward()
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                f"{self.label}: {self.settings.batch_size} windows of {length} tokens don't fit into the GPU's "
+                "memory; halve batch_size and double grad_accum_steps, which trains the same"
+            ) from None
+        finally:
+            self.optimizer.zero_grad(set_to_none=True)
 
     def _steps(self, phase: Phase, bar: tqdm) -> Iterator[None]:
         """Take the phase's steps that are left, pausing after each but the last, which hands on the best weights."""

@@ -166,3 +166,15 @@ def test_no_file_over_a_megabyte_and_no_weights_in_git():
     for name in files:
         assert not name.endswith((".safetensors", ".npy", ".pt", ".bin")), name
         assert (ROOT / name).stat().st_size < 1_000_000, name
+
+
+def test_every_fault_has_tests_that_exist():
+    import re
+
+    lines = re.findall(r"^\| (\d+) \|.*\|(.*)\|$", (ROOT / "docs/faults.md").read_text(), re.MULTILINE)
+    assert [int(number) for number, _ in lines] == list(range(1, 37))
+    for number, cell in lines:
+        file = ""
+        for name in re.findall(r"`([^`]+)`", cell):
+            file, _, test = name.rpartition("::") if "::" in name else (file, "", name)
+            assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text(), f"{number}: {name}"

@@ -136,6 +136,20 @@ def test_a_gpu_that_is_not_there(prepared, params):
     fails(micro.stage(prepared, "base"), "runtime.device", "no GPU")
 
 
+def test_an_output_folder_that_is_read_only(prepared):
+    """Found before training; a mount in a namespace of our own, as root may write to any plain folder."""
+    (prepared / "models").mkdir(exist_ok=True)
+    done = micro.run(
+        prepared, "unshare", "--mount", "--map-root-user", "sh", "-c",
+        "mount -t tmpfs -o ro none models && exec python stages/train.py scratch --seed 1337",
+    )  # fmt: skip
+    if "unshare" in done.stdout or "mount:" in done.stdout:
+        pytest.skip(f"no mount namespaces here: {done.stdout.strip()}")
+    fails(done, "train: models/demo", "Read-only file system")
+    assert "step" not in done.stdout
+    assert not list((prepared / ".checkpoints").rglob("step-*"))
+
+
 def test_outputs_of_an_earlier_stage_missing(prepared):
     shutil.rmtree(prepared / "data/demo/tokenizer")
     done = micro.stage(prepared, "train", "scratch", "--seed", "1337")

@@ -12,7 +12,7 @@ from gpt2_shakespeare.model import GPT
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", choices=config.ROWS)
+    parser.add_argument("row", choices=config.MODEL_ROWS)
     parser.add_argument("--seed", type=int, default=0, help="the base is one for all seeds")
     args = parser.parse_args()
 
@@ -35,7 +35,7 @@ def main() -> None:
         result |= {f"{name}_last": value for name, value in last.items()}
         result |= training_facts(folder)
     corpus = json.loads(at.corpus_facts.read_text())
-    result["bits_per_char"] = evaluate.bits_per_char(
+    result["bits_per_char"] = data.bits_per_char(
         result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
     )
     result |= {"parameters": model.n_params(), "block_size": model.config.block_size}

@@ -42,7 +42,9 @@ def main() -> None:
         for text in texts(model, encoding, settings, machine):
             print(f"{args.prompt}{text['text']}\n" + "-" * 40)
         return
-    rows = {row: texts(at.model(row, params.seeds[0]), encoding, settings, machine) for row in config.ROWS}
+    rows = {
+        row: texts(at.model(row, params.seeds[0]), encoding, settings, machine) for row in config.MODEL_ROWS
+    }
     facts = {"settings": settings.model_dump(exclude={"prompts"}), "rows": rows}
     at.samples.write_text(json.dumps(facts, indent=1) + "\n")
 

@@ -1,5 +1,6 @@
 """Corpus files, token files, the split, windows and batches."""
 
+import math
 import zipfile
 
 import numpy as np
@@ -328,3 +329,9 @@ def test_a_text_shorter_than_a_window_is_refused():
     Batches(ramp(11), 10, 10, 1, 0)
     with pytest.raises(DataError, match="10 training tokens are too few for one window of block_size 10"):
         Batches(ramp(10), 10, 10, 1, 0)
+
+
+def test_bits_per_char():
+    assert data.bits_per_char(3 * math.log(2), n_tokens=10, n_chars=30) == pytest.approx(1.0)
+    assert data.bits_per_char(4.766, 10_000, 30_831) == pytest.approx(2.230, abs=5e-4)  # a published pair
+    assert data.bits_per_char(3.3424, 10_000, 30_831) == pytest.approx(1.564, abs=5e-4)

@@ -11,7 +11,7 @@ from transformers import GPT2LMHeadModel
 
 from gpt2_shakespeare import evaluate
 from gpt2_shakespeare.data import DataError
-from gpt2_shakespeare.evaluate import bits_per_char, exact_loss, exact_losses, quick_loss, reference_loss
+from gpt2_shakespeare.evaluate import exact_loss, exact_losses, quick_loss, reference_loss
 from gpt2_shakespeare.model import GPT, ModelError
 
 
@@ -210,9 +210,3 @@ def test_the_losses_of_a_saved_model_are_its_own(tmp_path):
     model, text = gpt(), tokens(50)
     model.save_pretrained(tmp_path)
     assert exact_loss(GPT.from_pretrained(tmp_path), text) == exact_loss(model, text)
-
-
-def test_bits_per_char():
-    assert bits_per_char(3 * math.log(2), n_tokens=10, n_chars=30) == pytest.approx(1.0)
-    assert bits_per_char(4.766, 10_000, 30_831) == pytest.approx(2.230, abs=5e-4)  # a published pair
-    assert bits_per_char(3.3424, 10_000, 30_831) == pytest.approx(1.564, abs=5e-4)

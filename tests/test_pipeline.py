@@ -144,7 +144,7 @@ def test_every_row_is_trained_evaluated_and_reported():
 
 def test_only_evaluate_reads_val():
     readers = {name for name, stage in stages().items() if any("val.npy" in dep for dep in stage["deps"])}
-    assert readers == {"evaluate_base", "evaluate"}
+    assert readers == {"evaluate_baselines", "evaluate_base", "evaluate"}
 
 
 def test_params_that_the_stages_name_exist():

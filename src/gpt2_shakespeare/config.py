@@ -220,7 +220,9 @@ TRAINED_ROWS: dict[str, tuple[Literal["scratch", "finetune"], Literal["epochs", 
     "finetune": ("finetune", "epochs"),
     "finetune_long": ("finetune", "long_epochs"),
 }
-ROWS = ("base", *TRAINED_ROWS)
+MODEL_ROWS = ("base", *TRAINED_ROWS)
+BASELINES = ("unigram", "trigram", "trigram_cache", "trigram_all")
+ROWS = (*BASELINES, *MODEL_ROWS)
 
 
 def load(path: str | Path = "params.yaml") -> Params:

@@ -1,5 +1,6 @@
 """Corpus and token files, the split, windows, and batches as a function of (seed, step). No torch."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,6 +87,11 @@ def load_tokens(path: Path, vocab_size: int) -> Tokens:
             "the tokenizer and the base model must belong together (tokenizer.source, base.source)"
         )
     return tokens
+
+
+def bits_per_char(loss: float, n_tokens: int, n_chars: int) -> float:
+    """Nats per token -> bits per character of the same text."""
+    return loss * n_tokens / n_chars / math.log(2)
 
 
 def window_starts(n_tokens: int, block_size: int, stride: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Losses of a text under a model: the exact one, the reference's protocol, and a quick one for training."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -85,11 +84,6 @@ def quick_loss(model: GPT, tokens: Tokens, block_size: int, max_tokens: int) -> 
     starts = starts[np.linspace(0, len(starts) - 1, count).round().astype(int)]
     with evaluating(model):
         return float(np.mean([values.mean() for _, values in _scored(model, tokens, starts, block_size)]))
-
-
-def bits_per_char(loss: float, n_tokens: int, n_chars: int) -> float:
-    """Nats per token -> bits per character of the same text."""
-    return loss * n_tokens / n_chars / math.log(2)
 
 
 def _scored(

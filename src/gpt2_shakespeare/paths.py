@@ -4,6 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpt2_shakespeare import config
+
 # Inside a model's folder, beside config.json and model.safetensors:
 HISTORY = "history.csv"  # losses at every evaluation
 TRAINING = "training.json"  # how training ended
@@ -54,7 +56,8 @@ class Paths:
         return self.base if row == "base" else Path("models") / self.scale / row / str(seed)
 
     def evaluation(self, row: str, seed: int) -> Path:
-        name = "base" if row == "base" else f"{row}-{seed}"
+        """Losses of a row; baselines and the base are one for all seeds."""
+        name = f"{row}-{seed}" if row in config.TRAINED_ROWS else row
         return self.data / "evaluation" / f"{name}.json"
 
     @property

@@ -33,8 +33,9 @@ OVERFIT = 0.01  # nats per token that dev must rise after its best step to be ca
 MAX_LOSS = 700.0  # nats per token; exp() of more overflows
 
 # What an evaluation must hold; max_steps, the planned ones, may be there too.
-EVERY_ROW = ("train_loss", "dev_loss", "val_loss", "val_loss_reference", "bits_per_char", "parameters")
-TRAINED_ROW = (
+EVERY_ROW = ("train_loss", "val_loss", "bits_per_char")
+MODEL = ("dev_loss", "val_loss_reference", "parameters")
+TRAINED = (
     "val_loss_last", "val_loss_reference_last", "dev_loss_last", "running_train_loss",
     "tokens_seen", "passes", "steps", "best_step",
 )  # fmt: skip
@@ -73,12 +74,21 @@ standard deviation of the sample.
   its ≈6.
 - **Perplexity**: exp of the mean val (exact). **Bits/char**: val (exact) per character, which compares across
   tokenizers.
+- **Trigram rows**: what counting the same tokens reaches; `trigram_all` counts dev too. The reference trained on
+  those tokens as well, which stand right before val: set its figures beside ours with the gap between the two
+  trigrams in mind.
 - **Passes**: how often each train token was seen. An epoch is a walk over the windows; where these overlap,
   it is several passes: one epoch of the reference is about 8.
 """
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart
-COLOURS = {"base": "#666666", "scratch": "#D55E00", "finetune": "#0072B2", "finetune_long": "#009E73"}
+# Okabe and Ito's palette, which colour-blind readers can tell apart; greys for what isn't trained here
+COLOURS = {
+    **dict.fromkeys(config.BASELINES, "#a6a6a6"),
+    "base": "#666666",
+    "scratch": "#D55E00",
+    "finetune": "#0072B2",
+    "finetune_long": "#009E73",
+}
 OTHER_COLOUR = "#CC79A7"
 GRID: dict[str, Any] = {"color": "#e6e6e6", "linewidth": 0.8}
 FIGSIZE, DPI = (8, 4.5), 120
@@ -208,8 +218,8 @@ def read(params: config.Params) -> Report:
     except (KeyError, TypeError, ValueError):
         raise ReportError(f"{at.corpus_facts}: no corpus and tokens in it; run `dvc repro prepare`") from None
     rows = [_read_row(name, params, corpus) for name in config.ROWS]
-    problems = [row.problem for row in rows if row.problem]
-    if len(problems) == len(rows):
+    problems = [row.problem for row in rows if row.problem and row.name in config.MODEL_ROWS]
+    if len(problems) == len(config.MODEL_ROWS):
         raise ReportError(f"no row of scale {params.scale} can be reported: {problems[0]}; run `dvc repro`")
     for row in rows:
         if row.problem:
@@ -220,12 +230,12 @@ def read(params: config.Params) -> Report:
 def _read_row(name: str, params: config.Params, corpus: str) -> Row:
     """One row with all its seeds; without one of them it is missing: a mean over fewer would mislead."""
     at, seeds = Paths(params.scale), sorted(params.seeds)
-    if name == "base":  # one model for all seeds
+    if name not in config.TRAINED_ROWS:  # one model for all seeds
         seeds = seeds[:1]
     tables, problems, missing = {}, [], []
     for seed in seeds:
         try:
-            tables[seed] = _read_evaluation(at.evaluation(name, seed), trained=name != "base")
+            tables[seed] = _read_evaluation(at.evaluation(name, seed), name)
         except ReportError as error:
             problems.append(str(error))
             missing.append(str(seed))
@@ -234,7 +244,7 @@ def _read_row(name: str, params: config.Params, corpus: str) -> Row:
         return Row(name, problem=which + "; ".join(problems))
     evaluations = pd.DataFrame.from_dict(tables, orient="index")
     notes, histories = _notes(name, evaluations, params, corpus), {}
-    if name != "base":  # a base of our own has a history too, but of another corpus
+    if name in config.TRAINED_ROWS:  # a base of our own has a history too, but of another corpus
         for seed in seeds:
             try:
                 histories[seed] = _read_history(at.model(name, seed) / "history.csv")
@@ -243,12 +253,16 @@ def _read_row(name: str, params: config.Params, corpus: str) -> Row:
     return Row(name, evaluations, histories, notes=tuple(notes))
 
 
-def _read_evaluation(path: Path, *, trained: bool) -> dict[str, float]:
+def _read_evaluation(path: Path, row: str) -> dict[str, float]:
     """The figures of one model, each a finite number, or a ReportError that names file and key."""
-    facts = _json(path)
+    facts, trained = _json(path), row in config.TRAINED_ROWS
     if trained:
         facts = {"max_steps": facts.get("steps")} | facts
-    wanted = (*EVERY_ROW, *TRAINED_ROW, "max_steps") if trained else EVERY_ROW
+    wanted: tuple[str, ...] = EVERY_ROW
+    if row in config.BASELINES:  # what has counted dev has no dev loss
+        wanted += tuple(key for key in ("dev_loss", "cache_weight", "cache_size") if key in facts)
+    else:
+        wanted += (*MODEL, *TRAINED, "max_steps") if trained else MODEL
     for key in wanted:
         if key not in facts:
             raise ReportError(f"{path}: no {key} in it")
@@ -288,8 +302,24 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _notes(name: str, evaluations: pd.DataFrame, params: config.Params, corpus: str) -> list[str]:
     """What a reader must know of a row, in a few words, from its own figures."""
-    notes = _base_notes(params, corpus) if name == "base" else _training_notes(evaluations)
+    if name in config.BASELINES:
+        notes = _baseline_notes(name, evaluations)
+    else:
+        notes = _base_notes(params, corpus) if name == "base" else _training_notes(evaluations)
     return notes + ([CORPORA[corpus]] if corpus == "plays" else [])
+
+
+def _baseline_notes(name: str, evaluations: pd.DataFrame) -> list[str]:
+    facts = evaluations.iloc[0]
+    return {
+        "unigram": ["counts of the train tokens, each one up"],
+        "trigram": ["interpolated Kneser-Ney on the train tokens"],
+        "trigram_cache": [
+            f"the same, with a unigram of the last {facts.get('cache_size', 0):g} tokens at "
+            f"{facts.get('cache_weight', 0):g}, chosen on dev"
+        ],
+        "trigram_all": ["the same trigram on train and dev, which the reference's rows have seen"],
+    }[name]
 
 
 def _base_notes(params: config.Params, corpus: str) -> list[str]:
@@ -369,7 +399,7 @@ def _heading(report: Report) -> str:
     tokens = ", ".join(f"{count:,} {part}" for part, count in report.tokens.items())
     sizes: dict[str, list[str]] = {}
     for row in report.rows:
-        if not row.problem:
+        if "parameters" in row.figures:
             sizes.setdefault(f"{row.figures['parameters'] / 1e6:.3g}M parameters", []).append(row.name)
     models = "; ".join(f"{_listed(names)} {size}" for size, names in sizes.items())
     if len(sizes) == 1:
@@ -478,15 +508,21 @@ def _draw_val_loss(report: Report, axes: Axes) -> None:
         val_loss, std = row.figures["val_loss"], row.figures.get("val_loss_std")
         reference = report.reference(row.name)
         longest = max(longest, val_loss, float(reference or 0))
-        axes.barh(place, val_loss, 0.56, color=COLOURS.get(row.name, OTHER_COLOUR))
+        axes.barh(place, val_loss, 0.6, color=COLOURS.get(row.name, OTHER_COLOUR))
         shown = f"{val_loss:.3f}"
         if std is not None:
             axes.errorbar(val_loss, place, xerr=std, color="black", capsize=4, linewidth=1.2)
             shown += f" ± {std:.3f}"
         axes.text(0.06, place, shown, va="center", color="white", weight="bold", fontsize=11)
         if reference:
-            axes.plot(float(reference), place + 0.38, "^", color="black", markersize=6)
-            axes.text(float(reference) + 0.06, place + 0.4, f"reference {reference}", va="center", fontsize=9)
+            axes.plot(float(reference), place + 0.4, "^", color="black", markersize=6, clip_on=False)
+            axes.text(
+                val_loss + 0.06 if std is None else val_loss + std + 0.1,
+                place,
+                f"▲ reference {reference}",
+                va="center",
+                fontsize=9,
+            )
     axes.set_yticks(range(len(report.rows)), [row.name for row in report.rows], fontsize=11)
     axes.set_ylim(len(report.rows) - 0.4, -0.5)
     axes.set_xlim(0, 1.18 * longest)
@@ -511,10 +547,10 @@ def _samples_md(report: Report) -> str:
         settings = ", ".join(f"{name} {value}" for name, value in facts["settings"].items())
         lines += [f"{settings}. Trained rows: the models of seed {first_seed}. None is selected by hand.", ""]
         rows: dict[str, list[dict[str, Any]]] = facts["rows"]
-        prompts = dict.fromkeys(sample["prompt"] for row in config.ROWS for sample in rows.get(row, ()))
+        prompts = dict.fromkeys(sample["prompt"] for row in config.MODEL_ROWS for sample in rows.get(row, ()))
         for number, prompt in enumerate(prompts, 1):
             lines += [f"## Prompt {number}", "", _fenced(prompt), ""]
-            for row in config.ROWS:
+            for row in config.MODEL_ROWS:
                 samples = [sample for sample in rows.get(row, ()) if sample["prompt"] == prompt]
                 lines += [f"### {row}", ""] + ([] if samples else ["No samples.", ""])
                 for sample in samples:

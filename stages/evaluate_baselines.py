@@ -1,0 +1,44 @@
+"""Losses of the n-gram baselines: what counting the same tokens reaches."""
+
+import json
+from typing import Any
+
+import numpy as np
+from stage import stage
+
+from gpt2_shakespeare import config, data, ngram, paths
+
+
+def main() -> None:
+    params = config.load()
+    at = paths.Paths(params.scale)
+    corpus = json.loads(at.corpus_facts.read_text())
+    vocab_size = corpus["vocab_size"]
+    tokens = {part: data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev", "val")}
+    trigram = ngram.Ngram(tokens["train"], vocab_size)
+    cache = ngram.best_cache(tokens["dev"], trigram.probabilities(tokens["dev"]))
+    every_token = ngram.Ngram(np.concatenate([tokens["train"], tokens["dev"]]), vocab_size)
+
+    rows: dict[str, tuple[Any, list[str]]] = {
+        "unigram": (ngram.Unigram(tokens["train"], vocab_size).probabilities, ["train", "dev", "val"]),
+        "trigram": (trigram.probabilities, ["train", "dev", "val"]),
+        "trigram_cache": (
+            lambda part: cache.mix(part, trigram.probabilities(part)), ["train", "dev", "val"],
+        ),
+        "trigram_all": (every_token.probabilities, ["train", "val"]),  # dev is among what it has counted
+    }  # fmt: skip
+    tokens["train"] = tokens["train"][: len(tokens["val"])]  # as for the trained rows
+    for row, (probabilities, parts) in rows.items():
+        result = {f"{part}_loss": ngram.loss(probabilities(tokens[part])) for part in parts}
+        result["bits_per_char"] = data.bits_per_char(
+            result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
+        )
+        if row == "trigram_cache":
+            result |= {"cache_weight": cache.weight, "cache_size": cache.size}
+        out = at.evaluation(row, 0)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    stage(main)

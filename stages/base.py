@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stage import conditions, stage, train_into
+from stage import conditions, in_processes, stage, train_into
 
 from gpt2_shakespeare import config, data, paths, runtime, tokenizer
 from gpt2_shakespeare.model import GPT, ModelError
@@ -14,16 +14,13 @@ PRETRAINING_SEED = 0  # the base is one model, whatever the rows' seeds are
 def main() -> None:
     params = config.load()
     scale, at = params.at_scale, paths.Paths(params.scale)
+    if scale.base.source == "pretrain":
+        in_processes(scale.runtime.processes)
     vocab_size = tokenizer.load(at.tokenizer).n_vocab
     machine = runtime.start(scale.runtime)
     if scale.base.source == "pretrain":
-        train_into(
-            at.base,
-            pretraining(scale.base.pretrain, vocab_size, at, machine),
-            at,
-            "base",
-            scale.checkpoint_interval,
-        )
+        trainer = pretraining(scale.base.pretrain, vocab_size, at, machine)
+        train_into(at.base, trainer, at, "base", scale.checkpoint_interval)
         return
     out = paths.fresh(at.base)
     with conditions(at.log("base"), machine):

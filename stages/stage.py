@@ -113,5 +113,19 @@ def train_into(out: Path, trainer: "Trainer", at: "Paths", name: str, checkpoint
     from gpt2_shakespeare.paths import fresh
 
     checkpoints = Checkpoints(at.checkpoints(name), trainer.fingerprint(), checkpoint_interval)
-    with interruptible() as interrupted, checkpoints.lock(), conditions(at.log(name), trainer.machine):
-        trainer.run(fresh(out), checkpoints, interrupted)
+    with interruptible() as interrupted:
+        if trainer.ranks.rank:
+            trainer.run(out, checkpoints, interrupted)
+        else:
+            with checkpoints.lock(), conditions(at.log(name), trainer.machine):
+                trainer.run(fresh(out), checkpoints, interrupted)
+
+
+def in_processes(processes: int) -> None:
+    """Where params ask for several processes: run this stage in each of them, and end as they do."""
+    from gpt2_shakespeare.parallel import launch
+
+    with interruptible() as interrupted:
+        code = launch(processes, interrupted)
+    if code is not None:
+        sys.exit(code)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from stage import stage, train_into
+from stage import in_processes, stage, train_into
 
 from gpt2_shakespeare import config, data, paths, runtime
 from gpt2_shakespeare.model import GPT
@@ -19,6 +19,7 @@ def main() -> None:
 
     params = config.load()
     scale, at = params.at_scale, paths.Paths(params.scale)
+    in_processes(scale.runtime.processes)
     machine = runtime.start(scale.runtime)
     vocab_size = load_tokenizer(at.tokenizer).n_vocab
     train, dev = (data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev"))

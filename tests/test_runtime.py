@@ -32,7 +32,14 @@ def no_gpu(monkeypatch):
 def settings(**changes):
     return config.Runtime(
         **(
-            {"mode": "reproducible", "device": "cpu", "threads": 1, "precision": "fp32", "compile": False}
+            {
+                "mode": "reproducible",
+                "device": "cpu",
+                "processes": 1,
+                "threads": 1,
+                "precision": "fp32",
+                "compile": False,
+            }
             | changes
         )
     )

@@ -54,6 +54,7 @@ class Runtime(Table):
 
     mode: Literal["reproducible", "fast"]
     device: Literal["auto", "cpu", "cuda"]
+    processes: Count  # that share a training on this machine
     threads: Annotated[int, Field(gt=0, le=1024, strict=True)]
     precision: Literal["fp32", "bf16", "fp16"]
     compile: Annotated[bool, Field(strict=True)]

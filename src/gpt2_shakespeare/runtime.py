@@ -52,7 +52,7 @@ class Runtime:
             "threads": self.threads,
             "device": self.device.type,
             "precision": str(self.dtype).removeprefix("torch."),
-            "world_size": 1,
+            "world_size": int(os.environ.get("WORLD_SIZE", 1)),
             "notes": list(self.notes),
         }
         if self.device.type == "cuda":
@@ -75,7 +75,10 @@ def start(settings: config.Runtime) -> Runtime:
         raise config.ConfigError(
             "runtime.device: cuda is asked for, but torch finds no GPU; set it to auto or cpu"
         )
-    device = torch.device("cuda" if cuda and settings.device != "cpu" else "cpu")
+    device = torch.device("cpu")
+    if cuda and settings.device != "cpu":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))  # torchrun's
+        torch.cuda.set_device(device)
     notes = []
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
     if dtype == torch.bfloat16 and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
@@ -111,10 +114,14 @@ def _find_compiler(device: torch.device) -> None:
         )
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed every generator as a function of (seed, step), so that a step never depends on those before."""
-    # torch's CPU generator takes 32 bits of a seed; a million steps lie between one seed's numbers and the next's
-    torch.manual_seed((seed * 1_000_003 + step) % 2**32)
+def seed_step(seed: int, step: int, place: int = 0) -> None:
+    """Seed every generator as a function of (seed, step, place of the micro-batch in the step).
+
+    So a step never depends on those before, nor on which process does it.
+    """
+    # torch's CPU generator takes 32 bits of a seed; a million steps lie between one seed's numbers and the next's,
+    # and 2**32 over the golden ratio between those of micro-batches
+    torch.manual_seed((seed * 1_000_003 + step + place * 0x9E3779B1) % 2**32)
 
 
 @contextlib.contextmanager

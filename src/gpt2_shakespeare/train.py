@@ -1,8 +1,10 @@
 """The training loop, one for every row: progressive context, early stopping on dev, best weights kept.
 
-Batch, dropout and learning rate of a step are functions of (seed, step) alone.
+Batch, dropout and learning rate of a step are functions of (seed, step) alone, and so is what each of several
+processes has to do in it.
 """
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -15,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from gpt2_shakespeare import checkpoint, config, optim, paths, runtime
+from gpt2_shakespeare import checkpoint, config, optim, parallel, paths, runtime
 from gpt2_shakespeare.checkpoint import Checkpoints
 from gpt2_shakespeare.data import Batches, DataError, Tokens
 from gpt2_shakespeare.errors import Interrupted, UserError
@@ -61,6 +63,17 @@ def plan(
         phases.append(Phase(batches, start, batches.steps(part.epochs)))
         start += phases[-1].steps
     return phases
+
+
+class _Loss(nn.Module):
+    """The model's training loss as a module, for what wraps modules."""
+
+    def __init__(self, model: GPT):
+        super().__init__()
+        self.model = model
+
+    def forward(self, idx: Tensor, targets: Tensor) -> Tensor:
+        return self.model.loss(idx, targets)
 
 
 @dataclass
@@ -108,6 +121,7 @@ class Trainer:
         Raises:
             DataError: the text is shorter than a window.
             ModelError: a block_size is above the model's.
+            config.ConfigError: the processes can't share a step's micro-batches evenly.
         """
         self.model, self.settings, self.machine, self.seed, self.label = model, settings, machine, seed, label
         self.train_tokens, self.dev_tokens, self.context = train_tokens, dev_tokens, context
@@ -120,11 +134,18 @@ class Trainer:
                 raise DataError(
                     f"{label}: {len(dev_tokens)} dev tokens are too few for one window of block_size {block_size}"
                 )
+        self.ranks = parallel.join(machine.device)
+        if settings.grad_accum_steps % self.ranks.world_size:
+            raise config.ConfigError(
+                f"grad_accum_steps: {settings.grad_accum_steps} micro-batches a step can't be shared evenly by "
+                f"{self.ranks.world_size} processes; make it a multiple, and batch_size smaller"
+            )
         self.phases = plan(train_tokens, settings, context, seed)
         self.max_steps = self.phases[-1].start + self.phases[-1].steps
         self.model.to(machine.device).train()
         if machine.compile:
             model.transformer.compile()  # in place, so that parameters keep their names
+        self.loss = self.ranks.wrap(_Loss(model))
         self.optimizer = optim.adamw(model, settings)
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.dtype == torch.float16)
         self.progress = Progress()
@@ -163,7 +184,8 @@ class Trainer:
             checkpoint.CheckpointError: a checkpoint can't be written, or is of other settings.
         """
         progress, last_phase = self.progress, len(self.phases) - 1
-        saved = checkpoints.load() if checkpoints else None
+        first = self.ranks.rank == 0  # it alone writes
+        saved = self.ranks.from_first(checkpoints.load) if checkpoints else None
         if saved:
             self._restore(*saved)
             log.info("%s: goes on after step %d", self.label, progress.step)
@@ -171,24 +193,26 @@ class Trainer:
             self.try_memory()
         self.started, self.start_tokens = time.perf_counter(), progress.tokens
         with tqdm(
-            total=self.max_steps, initial=progress.step, desc=self.label, unit="step", mininterval=1, disable=None
+            total=self.max_steps, initial=progress.step, desc=self.label, unit="step", mininterval=1,
+            disable=None if first else True,
         ) as bar:  # fmt: skip
             while progress.phase <= last_phase:
                 for _ in self._steps(self.phases[progress.phase], bar):
-                    signal = interrupted()
-                    if checkpoints and (signal or progress.step % checkpoints.interval == 0):
+                    signal = self.ranks.largest(interrupted() or 0)
+                    if first and checkpoints and (signal or progress.step % checkpoints.interval == 0):
                         checkpoints.save(progress.step, *self._state())
                     if signal:
                         where = "its state is saved" if checkpoints else "nothing is kept"
                         raise Interrupted(f"{self.label} stopped after step {progress.step}; {where}", signal)
-                if progress.phase == last_phase and progress.best_step != progress.step:
+                if first and progress.phase == last_phase and progress.best_step != progress.step:
                     self.model.save_pretrained(out / paths.LAST)
                 self.model.load_state_dict(self.best)
                 progress.phase, progress.phase_step = progress.phase + 1, 0
-        self.model.save_pretrained(out)
-        self._write_history(out)
-        if checkpoints:
-            checkpoints.clear()
+        if first:
+            self.model.save_pretrained(out)
+            self._write_history(out)
+            if checkpoints:
+                checkpoints.clear()
         return progress
 
     def try_memory(self) -> None:
@@ -218,10 +242,9 @@ class Trainer:
         while True:
             planned = phase.start + progress.phase_step
             lr = optim.learning_rate(planned, self.max_steps, settings)
-            runtime.seed_step(self.seed, planned)
             batch = phase.batches.batch(progress.phase_step)
             idx, targets = (torch.from_numpy(part).to(self.machine.device) for part in batch)
-            loss = self._step(idx, targets, lr)
+            loss = self._step(planned, idx, targets, lr)
             progress.step, progress.phase_step = progress.step + 1, progress.phase_step + 1
             progress.tokens += targets.numel()
             bar.set_postfix_str(f"loss {loss:.3f}, lr {lr:.1e}, {self._speed():,.0f} tokens/s", refresh=False)
@@ -262,21 +285,26 @@ class Trainer:
         for name, value in state["progress"].items():
             setattr(self.progress, name, value)
 
-    def _step(self, idx: Tensor, targets: Tensor, lr: float) -> float:
-        """One step of the optimizer; returns the mean loss of its micro-batches."""
+    def _step(self, step: int, idx: Tensor, targets: Tensor, lr: float) -> float:
+        """One step of the optimizer on this rank's share of the micro-batches; returns the mean loss of all."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
+        size, ranks = self.settings.batch_size, self.ranks
+        shares = list(zip(idx.split(size), targets.split(size), strict=True))
+        mine = range(ranks.rank, len(shares), ranks.world_size)
         losses = []
-        size = self.settings.batch_size
-        for part, part_targets in zip(idx.split(size), targets.split(size), strict=True):
-            with self.machine.autocast():
-                loss = self.model.loss(part, part_targets)
-            losses.append(loss.detach())
-            self.scaler.scale(loss / self.settings.grad_accum_steps).backward()
+        for place in mine:
+            runtime.seed_step(self.seed, step, place)
+            syncs = contextlib.nullcontext() if place == mine[-1] else ranks.no_sync(self.loss)
+            with syncs:
+                with self.machine.autocast():
+                    loss = self.loss(*shares[place])
+                losses.append(loss.detach())
+                self.scaler.scale(loss / len(mine)).backward()
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
-        mean = torch.stack(losses).mean()
+        mean = ranks.mean(torch.stack(losses).mean())
         # with fp16 the scaler itself skips steps whose scaled gradient overflows
         if not torch.isfinite(mean) or not (torch.isfinite(norm) or self.scaler.is_enabled()):
             raise TrainingError(
@@ -291,11 +319,7 @@ class Trainer:
     def _evaluate(self, block_size: int, lr: float) -> None:
         """Add train and dev loss in eval mode to the history; keep the weights if dev is at its best."""
         progress = self.progress
-        with self.machine.autocast():
-            train_loss, dev_loss = (
-                quick_loss(self.model, tokens, block_size, self.settings.eval_tokens)
-                for tokens in (self.train_tokens, self.dev_tokens)
-            )
+        train_loss, dev_loss = self.ranks.from_first(lambda: self._quick_losses(block_size))
         if not math.isfinite(dev_loss):
             raise TrainingError(f"{self.label}: step {progress.step}: the dev loss is {dev_loss}")
         if dev_loss < progress.best_dev_loss:
@@ -321,6 +345,14 @@ class Trainer:
             "%s: step %d of %d, %.2f passes, train %.3f, dev %.3f, %s tokens/s",
             self.label, progress.step, self.max_steps, passes, train_loss, dev_loss, f"{self._speed():,.0f}",
         )  # fmt: skip
+
+    def _quick_losses(self, block_size: int) -> list[float]:
+        """Of train and dev."""
+        with self.machine.autocast():
+            return [
+                quick_loss(self.model, tokens, block_size, self.settings.eval_tokens)
+                for tokens in (self.train_tokens, self.dev_tokens)
+            ]
 
     def _speed(self) -> float:
         """Tokens a second since this process began, evaluations included."""

@@ -125,7 +125,12 @@ def test_a_trained_row_names_its_own_settings(row):
     assert (f"--epochs ${{{epochs}}}" in stage["cmd"]) == (epochs is not None)
     assert ("models/${scale}/base" in stage["deps"]) == (section == "finetune")
     train_reads = reads(ROOT / "stages/train.py")
-    assert train_reads <= {"scale", "epochs", "long_epochs", "scales.${scale}.runtime"} | {
+    assert train_reads <= {
+        "scale",
+        "epochs",
+        "long_epochs",
+        *(f"scales.${{scale}}.runtime{rest}" for rest in ("", ".processes")),
+    } | {
         f"scales.${{scale}}.{name}" + rest
         for name in ("scratch", "finetune")
         for rest in ("", ".context", ".dropouts")

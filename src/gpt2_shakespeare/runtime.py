@@ -75,9 +75,9 @@ def start(settings: config.Runtime) -> Runtime:
         raise config.ConfigError(
             "runtime.device: cuda is asked for, but torch finds no GPU; set it to auto or cpu"
         )
-    device = torch.device("cpu")
-    if cuda and settings.device != "cpu":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))  # torchrun's
+    device = torch.device("cuda" if cuda and settings.device != "cpu" else "cpu")
+    if device.type == "cuda" and "LOCAL_RANK" in os.environ:  # one of several processes on this machine
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     notes = []
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]

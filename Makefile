@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-.PHONY: repro test verify lint lock clean
+.PHONY: repro test verify bench lint lock clean
 
 repro: $(VENV)/installed
 	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 || \
@@ -19,6 +19,10 @@ test: $(VENV)/installed
 # Regenerates the committed figures in a scratch clone and compares them row by row.
 verify: $(VENV)/installed
 	python tests/verify.py
+
+# Speed and memory beside Hugging Face's GPT-2.
+bench: $(VENV)/installed
+	python benchmarks/speed.py
 
 lint: $(VENV)/installed
 	ruff check .

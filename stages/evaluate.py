@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from stage import stage
+from stage import conditions, stage
 
 from gpt2_shakespeare import config, data, evaluate, paths, runtime
 from gpt2_shakespeare.model import GPT
@@ -27,19 +27,19 @@ def main() -> None:
     # the model in eval mode on as many train tokens as val has
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
-    result = losses(model, tokens)
-    if args.row != "base":
-        last = result
-        if (folder / paths.LAST).is_dir():
+    out = at.evaluation(args.row, args.seed)
+    with conditions(at.log(f"evaluate-{out.stem}"), machine):
+        result = last = losses(model, tokens)
+        if args.row != "base" and (folder / paths.LAST).is_dir():
             last = losses(GPT.from_pretrained(folder / paths.LAST).to(machine.device), tokens)
-        result |= {f"{name}_last": value for name, value in last.items()}
+    if args.row != "base":
+        result = result | {f"{name}_last": value for name, value in last.items()}
         result |= training_facts(folder)
     corpus = json.loads(at.corpus_facts.read_text())
     result["bits_per_char"] = data.bits_per_char(
         result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
     )
     result |= {"parameters": model.n_params(), "block_size": model.config.block_size}
-    out = at.evaluation(args.row, args.seed)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
 

@@ -1,12 +1,12 @@
 """Put the lock of the run and its conditions beside a table that is to be committed.
 
-Conditions are the commit, the params, and the machine, versions and wall time of every training. They are no outs
-of DVC: a slower machine must not make a result look different.
+Conditions are the params, the hashes of the texts, and for every stage that computes the commit, machine, versions,
+threads and wall time. They are no outs of DVC: a slower machine must not make a result look different.
 """
 
+import hashlib
 import json
 import shutil
-import subprocess
 
 from stage import stage
 
@@ -17,11 +17,13 @@ def main() -> None:
     params = config.load()
     at = paths.Paths(params.scale)
     shutil.copy("dvc.lock", at.metrics)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
     logs = sorted(at.log("").parent.glob("*.json"))
     facts = {
-        "commit": head.strip(),
         "params": params.model_dump(exclude={"scales"}) | {"at_scale": params.at_scale.model_dump()},
+        "sha256": {
+            file.relative_to(at.raw).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(at.raw.rglob("*.*"))
+        },
         "stages": {file.stem: json.loads(file.read_text()) for file in logs},
     }
     (at.metrics / "conditions.json").write_text(json.dumps(facts, indent=1) + "\n")

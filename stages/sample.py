@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from stage import stage
+from stage import conditions, stage
 
 from gpt2_shakespeare import config, paths, runtime, sample, tokenizer
 from gpt2_shakespeare.model import GPT, ModelError
@@ -42,9 +42,11 @@ def main() -> None:
         for text in texts(model, encoding, settings, machine):
             print(f"{args.prompt}{text['text']}\n" + "-" * 40)
         return
-    rows = {
-        row: texts(at.model(row, params.seeds[0]), encoding, settings, machine) for row in config.MODEL_ROWS
-    }
+    with conditions(at.log("sample"), machine):
+        rows = {
+            row: texts(at.model(row, params.seeds[0]), encoding, settings, machine)
+            for row in config.MODEL_ROWS
+        }
     facts = {"settings": settings.model_dump(exclude={"prompts"}), "rows": rows}
     at.samples.write_text(json.dumps(facts, indent=1) + "\n")
 

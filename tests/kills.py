@@ -20,15 +20,18 @@ ROW = ["stages/train.py", "scratch", "--seed", "1337"]
 MODEL, CHECKPOINTS = Path("models/demo/scratch/1337"), Path(".checkpoints/demo/scratch-1337")
 
 
-def prepare(to: Path) -> Path:
-    """A micro project ready to train: two context lengths, dropout, early stopping, a checkpoint at every step."""
+def prepare(to: Path, epochs: int = 1) -> Path:
+    """A micro project ready to train: two context lengths, dropout, early stopping, a checkpoint at every step.
+
+    Some 130 steps for each of the epochs.
+    """
     project = micro.copy(to)
 
     def more(params: dict) -> None:
         demo = params["scales"]["demo"]
         demo["checkpoint_interval"] = 1
         demo["scratch"] |= {
-            "context": [{"block_size": 16, "epochs": 4}, {"block_size": 32, "epochs": 8}], "eval_interval": 3
+            "context": [{"block_size": 16, "epochs": epochs}, {"block_size": 32, "epochs": 2 * epochs}], "eval_interval": 3
         }  # fmt: skip
 
     micro.edit(project, more)
@@ -92,7 +95,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        project = prepare(Path(folder))
+        project = prepare(Path(folder), epochs=1 + args.kills // 8)
         wanted = undisturbed(project)
         found, steps = killed(project, args.kills, args.seed)
     print(f"never stopped            {wanted}\nafter {args.kills} kills           {found}")

@@ -103,9 +103,8 @@ def test_a_signal_is_passed_on_and_one_process_goes_on(project, alone):
     assert_close(alone, trained(project, 1))
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-def test_when_one_dies_all_end_and_the_rest_is_not_lost(project, alone, victim):
-    code, output, seconds = interrupted(project, lambda _, ranks: os.kill(ranks[victim], signal.SIGKILL))
+def test_when_one_dies_all_end_and_the_rest_is_not_lost(project, alone):
+    code, output, seconds = interrupted(project, lambda _, ranks: os.kill(ranks[1], signal.SIGKILL))
     assert code not in (0, None), output
     assert seconds < 45
     assert kills.newest(project)

@@ -1,0 +1,250 @@
+"""Speed and memory beside Hugging Face's GPT-2: same weights' shape, batch, dropout, optimizer, threads, precision.
+
+    make bench                                      # all works, an hour on two cores
+    python benchmarks/speed.py --works step-laptop sample-1
+
+Each side runs in a process of its own, the sides in turn, twice; the faster of its two times counts. `tuned` gives
+Hugging Face torch.compile and, in bf16, logits in bf16. Writes benchmarks/speed.csv and speed.png, with the machine
+beside the figures; ratios, not seconds, are what another machine should find again.
+"""
+
+import argparse
+import csv
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
+import torch
+
+from gpt2_shakespeare import config, runtime
+from gpt2_shakespeare.evaluate import exact_loss
+from gpt2_shakespeare.model import GPT, GPTConfig
+from gpt2_shakespeare.sample import generate
+
+OUT = Path(__file__).with_suffix(".csv")
+VOCAB_SIZE = 50257
+DROPOUT = 0.1
+SIDES = ("ours", "plain", "tuned")
+LAPTOP = {"n_layer": 4, "n_head": 4, "n_embd": 128}
+GPT2 = {"n_layer": 12, "n_head": 12, "n_embd": 768}
+
+# work -> (kind, its settings)
+WORKS: dict[str, tuple[str, dict]] = {
+    "step-laptop": ("step", {"shape": LAPTOP, "block_size": 256, "batch_size": 4, "micro_batches": 1, "steps": 12}),
+    "step-124m-256": ("step", {"shape": GPT2, "block_size": 256, "batch_size": 8, "micro_batches": 4, "steps": 1}),
+    "step-124m-1024": ("step", {"shape": GPT2, "block_size": 1024, "batch_size": 2, "micro_batches": 4, "steps": 1}),
+    "sample-1": ("sampling", {"shape": GPT2, "batch_size": 1}),
+    "sample-32": ("sampling", {"shape": GPT2, "batch_size": 32}),
+    "exact": ("exact", {"shape": GPT2, "tokens": 4097}),
+}  # fmt: skip
+
+
+def model(side: str, shape: dict, block_size: int, dropout: float) -> Any:
+    torch.manual_seed(0)
+    if side == "ours":
+        return GPT(GPTConfig(block_size=block_size, vocab_size=VOCAB_SIZE, dropout=dropout, **shape))
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    settings = GPT2Config(
+        n_positions=block_size, vocab_size=VOCAB_SIZE, bos_token_id=0, eos_token_id=0, embd_pdrop=dropout,
+        attn_pdrop=dropout, resid_pdrop=dropout, **shape,
+    )  # fmt: skip
+    return GPT2LMHeadModel(settings)
+
+
+def step(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, micro_batches, steps) -> dict:
+    """Seconds of an optimizer step: micro-batches of batch_size windows, clipping, AdamW."""
+    net = model(side, shape, block_size, DROPOUT).to(machine.device).train()
+    if side == "tuned":
+        net.compile()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
+    idx = torch.randint(VOCAB_SIZE, (batch_size, block_size + 1), device=machine.device)
+
+    def loss() -> torch.Tensor:
+        with machine.autocast():
+            if side == "ours":
+                return net.loss(idx[:, :-1], idx[:, 1:])
+            if side == "plain":
+                return net(input_ids=idx[:, :-1], labels=idx[:, :-1]).loss
+            logits = net(input_ids=idx[:, :-1]).logits
+            return torch.nn.functional.cross_entropy(logits.flatten(0, 1), idx[:, 1:].flatten())
+
+    def one() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        for _ in range(micro_batches):
+            (loss() / micro_batches).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+
+    loss().backward()  # compile, and touch the memory
+    seconds = timed(one, steps)
+    return {"seconds": seconds, "tokens_per_s": micro_batches * batch_size * block_size / seconds}
+
+
+def sampling(side: str, machine: runtime.Runtime, *, shape, batch_size) -> dict:
+    """Seconds for 256 tokens by top-p 0.9 at temperature 0.8 after a prompt of 16."""
+    net = model(side, shape, 1024, 0.0).to(machine.device).eval()
+    idx, new = torch.randint(VOCAB_SIZE, (batch_size, 16), device=machine.device), 256
+
+    def ours(count: int) -> None:
+        generate(net, idx, count, temperature=0.8, top_p=0.9, generator=torch.Generator().manual_seed(0))
+
+    def theirs(count: int) -> None:
+        net.generate(
+            idx, attention_mask=torch.ones_like(idx), do_sample=True, top_p=0.9, top_k=0, temperature=0.8,
+            max_new_tokens=count, min_new_tokens=count, pad_token_id=0,
+        )  # fmt: skip
+
+    run = ours if side == "ours" else theirs
+    run(4)
+    seconds = timed(lambda: run(new), 1)
+    first, whole = timed(lambda: run(16), 3), seconds
+    # the last 240 tokens' mean time over the first 16's: 1 where no step gets slower
+    growth = (whole - first) / (new - 16) / (first / 16)
+    return {"seconds": seconds, "tokens_per_s": batch_size * new / seconds, "late_over_early": growth}
+
+
+def exact(side: str, machine: runtime.Runtime, *, shape, tokens) -> dict:
+    """Seconds for the exact loss of a text: windows of 1024 that move by half."""
+    import numpy as np
+
+    net = model(side, shape, 1024, 0.0).to(machine.device).eval()
+    text = np.random.default_rng(0).integers(VOCAB_SIZE, size=tokens).astype(np.uint16)
+
+    def theirs() -> None:
+        with torch.inference_mode():
+            for start in range(0, tokens - 1024, 512):
+                idx = torch.from_numpy(text[start : start + 1025].astype(np.int64)).to(machine.device)[None]
+                logits = net(input_ids=idx[:, :-1]).logits
+                torch.nn.functional.cross_entropy(logits[0].float(), idx[0, 1:], reduction="none")
+
+    run: Callable[[], object] = (lambda: exact_loss(net, text)) if side == "ours" else theirs
+    seconds = timed(run, 1)
+    return {"seconds": seconds, "tokens_per_s": tokens / seconds}
+
+
+def timed(run: Callable[[], object], times: int) -> float:
+    """Mean seconds."""
+    wait()
+    started = time.perf_counter()
+    for _ in range(times):
+        run()
+    wait()
+    return (time.perf_counter() - started) / times
+
+
+def wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def measure(work: str, side: str, settings: config.Runtime) -> dict:
+    """One side of one work, in this process."""
+    kind, arguments = WORKS[work]
+    machine = runtime.start(settings)
+    kinds: dict[str, Callable[..., dict]] = {"step": step, "sampling": sampling, "exact": exact}
+    found = kinds[kind](side, machine, **arguments)
+    peak = torch.cuda.max_memory_allocated() / 2**20 if machine.device.type == "cuda" else None
+    return found | {"peak_mib": peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument(
+        "--precision", choices=["fp32", "bf16"], help="default: bf16 where there is hardware for it"
+    )
+    parser.add_argument("--mode", default="reproducible", choices=["reproducible", "fast"])
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    cuda = torch.cuda.is_available() and args.device != "cpu"
+    precision = args.precision or ("bf16" if cuda or torch.cpu._is_avx512_bf16_supported() else "fp32")
+    settings = config.Runtime(
+        mode=args.mode,
+        device=args.device,
+        processes=1,
+        threads=args.threads,
+        precision=precision,
+        compile=False,
+    )
+    if args.side:
+        print(json.dumps(measure(args.works[0], args.side, settings)))
+        return
+
+    machine = runtime.start(settings).facts()
+    where = f"{machine.get('gpu', machine['cpu'])}, {machine['cpu_capability']}, torch {machine['torch']}"
+    lines = []
+    for work in args.works:
+        sides = SIDES if WORKS[work][0] == "step" else SIDES[:2]
+        found: dict[str, dict] = {}
+        for side in sides * 2:
+            again = run_side(work, side, settings)
+            found[side] = min(found.get(side, again), again, key=lambda result: result["seconds"])
+        for side in sides:
+            ratio = found[side]["seconds"] / found["ours"]["seconds"]
+            line = {"work": work, "side": side, **found[side], "times_ours": ratio}
+            lines.append({key: round(v, 4) if isinstance(v, float) else v for key, v in line.items()})
+            print("  ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)
+    conditions = {"precision": precision, "threads": args.threads, "mode": args.mode, "machine": where}
+    merge([line | conditions for line in lines])
+
+
+def run_side(work: str, side: str, settings: config.Runtime) -> dict:
+    command = [sys.executable, __file__, "--works", work, "--side", side]
+    for name in ("threads", "device", "precision", "mode"):
+        command += [f"--{name}", str(getattr(settings, name))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{work}, {side}: {done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def merge(lines: list[dict]) -> None:
+    """Put the lines into the table, in place of those of the same work and conditions, and draw it."""
+    import pandas as pd
+
+    same = ["work", "side", "precision", "threads", "mode", "machine"]
+    table = pd.DataFrame(lines)
+    if OUT.exists():
+        table = pd.concat([pd.read_csv(OUT), table]).drop_duplicates(same, keep="last")
+    table = table.sort_values([*same[2:], "work", "side"])
+    table.to_csv(OUT, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    draw(table[(table["machine"] == lines[0]["machine"]) & (table["precision"] == lines[0]["precision"])])
+
+
+def draw(table) -> None:
+    """How many times as long the peers take, a group of bars per work."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    works = list(dict.fromkeys(table["work"]))
+    for offset, (side, colour) in enumerate((("plain", "#0072B2"), ("tuned", "#E69F00"))):
+        part = table[table["side"] == side]
+        places = [works.index(work) + 0.35 * offset - 0.17 for work in part["work"]]
+        bars = axes.bar(places, part["times_ours"], 0.33, color=colour, label=f"Hugging Face, {side}")
+        axes.bar_label(bars, fmt="%.2f", fontsize=9)
+    axes.axhline(1, color="black", linewidth=1)
+    axes.set_xticks(range(len(works)), works)
+    axes.set_ylabel("time over ours (1 = as fast)")
+    first = table.iloc[0]
+    axes.set_title(
+        f"{first['machine']}, {first['precision']}, {first['threads']} threads", fontsize=9, loc="left"
+    )
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(OUT.with_suffix(".png"), metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

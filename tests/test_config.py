@@ -295,6 +295,20 @@ def test_a_missing_file_gets_one_line_that_says_where_to_be(tmp_path):
     assert "can't be read: Is a directory" in line
 
 
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("epochs: 1\nseeds: [1]\nepochs: 6\n")
+    (line,) = problems_of_file(file)
+    assert "'epochs' stands twice" in line and "line 3" in line
+
+
+def test_a_path_with_a_nul_and_a_key_of_two_lines_get_one_line_each():
+    (line,) = problems(changed("corpus_path", "a\0b"))
+    assert line.startswith("params.yaml: corpus_path: ")
+    (line,) = problems({**RAW, "two\nlines": 1})
+    assert line.startswith("params.yaml: two lines: unknown key")
+
+
 def test_a_byte_order_mark_and_crlf_are_read(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + PARAMS.read_bytes().replace(b"\n", b"\r\n"))

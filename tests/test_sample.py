@@ -215,3 +215,8 @@ def test_a_temperature_that_is_no_number_is_refused():
 def refuse(wrong):
     with pytest.raises(ValueError, match="must be >= 0 and top_p"):
         generate(gpt(), prompt(1, 4), 5, **wrong)
+
+
+def test_a_generator_too_few_is_refused():
+    with pytest.raises(ValueError, match="1 generators for 2 rows"):
+        generate(gpt(), torch.zeros(2, 3, dtype=torch.long), 1, generator=[torch.Generator()])

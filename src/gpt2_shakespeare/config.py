@@ -31,6 +31,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
+FilePath = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
 Probability = Annotated[Real, Field(ge=0, lt=1)]
 
 
@@ -195,8 +196,8 @@ class Params(Table):
     epochs: Count
     long_epochs: Count
     seeds: Annotated[list[Seed], Field(min_length=1)]
-    corpus_path: Annotated[str, Field(min_length=1)]
-    base_path: Annotated[str, Field(min_length=1)]
+    corpus_path: FilePath
+    base_path: FilePath
     sample: Sampling
     scales: Annotated[dict[str, Scale], Field(min_length=1)]
 
@@ -226,6 +227,21 @@ BASELINES = ("unigram", "trigram", "trigram_cache", "trigram_all")
 ROWS = (*BASELINES, *MODEL_ROWS)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML where a key may stand once in a table: PyYAML would take the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r:.40} stands twice in one table", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load(path: str | Path = "params.yaml") -> Params:
     """Read and check params.yaml.
 
@@ -234,7 +250,7 @@ def load(path: str | Path = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_bytes())
+        raw = yaml.load(path.read_bytes(), _Loader)
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}; run from the project's root") from None
     except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError) as error:
@@ -252,7 +268,7 @@ def parse(raw: Any, where: str = "params.yaml") -> Params:
 
 def _line(problem: Any) -> str:
     """One problem as pydantic reports it -> one line that names the key."""
-    key = ".".join(str(part) for part in problem["loc"])
+    key = " ".join(".".join(str(part) for part in problem["loc"]).splitlines())
     kind, message = problem["type"], problem["msg"]
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(problem["loc"][-1]), _keys_beside(problem["loc"]), n=1)

@@ -54,14 +54,15 @@ def reference_loss(
 ) -> float:
     """The reference's figure: the mean of batch means over whole windows of 1024 that move by 128.
 
-    A model with shorter blocks gets windows of its own block size, which move by 128 or half of it. Tokens
+    A model with shorter blocks gets windows of its own block size, which move by 128 or half of it, and a text
+    too short for that a single window. Tokens
     inside the text count several times (eight, at 1024), and a last batch of few windows weighs as much as a
     full one.
 
     Raises:
         DataError: no whole window fits.
     """
-    block_size = block_size or min(1024, model.config.block_size)
+    block_size = block_size or max(1, min(1024, model.config.block_size, len(tokens) - 1))
     starts = window_starts(len(tokens), block_size, stride or max(1, min(128, block_size // 2)))
     if not len(starts):
         raise DataError(f"{len(tokens)} tokens are too few for one window of block_size {block_size}")

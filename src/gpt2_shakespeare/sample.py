@@ -36,12 +36,14 @@ def generate(
         (B, T + max_new_tokens), the prompts included.
 
     Raises:
-        ValueError: an empty prompt, a temperature below 0, or a top_p outside (0, 1].
+        ValueError: an empty prompt, a temperature below 0, a top_p outside (0, 1], or not one generator a row.
     """
     if idx.size(1) < 1:
         raise ValueError("the prompt is empty; a continuation needs at least one token")
     if not temperature >= 0 or not 0 < top_p <= 1:
         raise ValueError(f"temperature {temperature} must be >= 0 and top_p {top_p} in (0, 1]")
+    if isinstance(generator, Sequence) and len(generator) != idx.size(0):
+        raise ValueError(f"{len(generator)} generators for {idx.size(0)} rows")
     block_size = model.config.block_size
     with evaluating(model):
         cache, new = KVCache(model, idx.size(0)), idx[:, -block_size:]

@@ -94,7 +94,8 @@ class Trainer:
     """A run in the making: model, optimizer, and how far it is.
 
     A phase ends when its steps are done, or after `patience` evaluations (one every eval_interval steps)
-    without a lower dev loss; the next one goes on from its best weights. Dev is measured at the phase's own
+    without a lower dev loss; the next one goes on from its best weights, with the optimizer's moments as they are.
+    Dev is measured at the phase's own
     block_size, so only the last phase's weights are candidates for the row: earlier ones have not seen the
     later positions.
     """

@@ -4,10 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 from stage import conditions, stage
 
-from gpt2_shakespeare import config, data, evaluate, paths, runtime
+from gpt2_shakespeare import analysis, config, data, evaluate, paths, runtime, tokenizer
 from gpt2_shakespeare.model import GPT
+
+LOSSES = ("train_loss", "dev_loss", "val_loss", "val_loss_reference")
+OTHER_TOKENS = 16_384  # of the held-out text: more changes the third decimal
 
 
 def main() -> None:
@@ -24,17 +28,24 @@ def main() -> None:
     tokens = {
         part: data.load_tokens(at.tokens(part), model.config.vocab_size) for part in ("train", "dev", "val")
     }
+    masks = analysis.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
     # the model in eval mode on as many train tokens as val has
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
     out = at.evaluation(args.row, args.seed)
     with conditions(at.log(f"evaluate-{out.stem}"), machine):
-        result = last = losses(model, tokens)
-        if args.row != "base" and (folder / paths.LAST).is_dir():
-            last = losses(GPT.from_pretrained(folder / paths.LAST).to(machine.device), tokens)
-    if args.row != "base":
-        result = result | {f"{name}_last": value for name, value in last.items()}
-        result |= training_facts(folder)
+        result, each = losses(model, tokens)
+        result |= analysis.split_losses(each, masks)
+        if (other := at.pretrain_tokens / "held_out.npy").exists():
+            held_out = data.load_tokens(other, model.config.vocab_size)[:OTHER_TOKENS]
+            result["other_loss"] = evaluate.exact_loss(model, held_out)
+        if args.row != "base":
+            last = folder / paths.LAST  # there only if the best weights are of an earlier step
+            ended = (
+                losses(GPT.from_pretrained(last).to(machine.device), tokens)[0] if last.is_dir() else result
+            )
+            result |= {f"{name}_last": ended[name] for name in LOSSES}
+            result |= training_facts(folder)
     corpus = json.loads(at.corpus_facts.read_text())
     result["bits_per_char"] = data.bits_per_char(
         result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
@@ -44,10 +55,12 @@ def main() -> None:
     out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
 
 
-def losses(model: GPT, tokens: dict[str, data.Tokens]) -> dict[str, float]:
-    """Exact losses of train, dev and val, and val's by the reference's protocol; nats per token."""
-    result = {f"{part}_loss": evaluate.exact_loss(model, tokens[part]) for part in tokens}
-    return result | {"val_loss_reference": evaluate.reference_loss(model, tokens["val"])}
+def losses(model: GPT, tokens: dict[str, data.Tokens]) -> tuple[dict[str, float], np.ndarray]:
+    """Exact losses of train, dev and val, and val's by the reference's protocol, in nats per token; each val token's."""
+    each = {part: evaluate.exact_losses(model, tokens[part]) for part in tokens}
+    result = {f"{part}_loss": float(values.mean()) for part, values in each.items()}
+    result["val_loss_reference"] = evaluate.reference_loss(model, tokens["val"])
+    return result, each["val"]
 
 
 def training_facts(folder: Path) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from stage import stage
 
-from gpt2_shakespeare import config, data, ngram, paths
+from gpt2_shakespeare import analysis, config, data, ngram, paths, tokenizer
 
 
 def main() -> None:
@@ -27,9 +27,11 @@ def main() -> None:
         ),
         "trigram_all": (every_token.probabilities, ["train", "val"]),  # dev is among what it has counted
     }  # fmt: skip
+    masks = analysis.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
     tokens["train"] = tokens["train"][: len(tokens["val"])]  # as for the trained rows
     for row, (probabilities, parts) in rows.items():
         result = {f"{part}_loss": ngram.loss(probabilities(tokens[part])) for part in parts}
+        result |= analysis.split_losses(-np.log(probabilities(tokens["val"])), masks)
         result["bits_per_char"] = data.bits_per_char(
             result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
         )

@@ -409,3 +409,33 @@ def test_summary_without_a_report_says_what_to_do(table):
         put(Paths("demo").metrics / report.TABLE_MD, "# heading")
     with pytest.raises(report.ReportError, match="metrics/demo: .*run `dvc repro`"):
         report.summary("demo")
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_where_the_loss_is_has_a_table_of_its_own():
+    at = fill()
+    for row in config.ROWS:
+        file = at.evaluation(row, 1337)
+        facts = json.loads(file.read_text())
+        for kind in report.KINDS:
+            facts |= {f"val_loss_{kind}": 3.0, f"val_tokens_{kind}": 1234}
+        if row in config.MODEL_ROWS:
+            facts["other_loss"] = 4.5 if row == "base" else 5.25
+        put(file, facts)
+    report.write(params())
+    page = (at.metrics / report.TABLE_MD).read_text(encoding="utf-8").split("# Where the loss is")[1]
+    assert "Headings, new speaker (1,234)" in page
+    lines = {
+        line.split(" | ")[0]: line.split(" | ")[1:] for line in page.splitlines() if line.startswith("| ")
+    }
+    assert lines["| trigram"] == ["3.000"] * 6 + ["–", "– |"]
+    assert lines["| base"][-2:] == ["4.500", "+0.000 |"]
+    assert lines["| finetune"][-2:] == ["5.250", "+0.750 |"]
+    assert results(at)["finetune"]["val_tokens_new_type"] == 1234
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_without_kinds_there_is_no_such_table():
+    at = fill()
+    report.write(params())
+    assert "Where the loss is" not in (at.metrics / report.TABLE_MD).read_text(encoding="utf-8")

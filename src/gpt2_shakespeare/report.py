@@ -44,6 +44,9 @@ FIGURES = (
     "val_loss_reference_last", "perplexity", "bits_per_char", "running_train_loss", "tokens_seen", "passes",
     "steps", "best_step", "parameters", "seeds",
 )  # fmt: skip
+# Where the loss is: optional, as a text may have no headings and a base no text of its own.
+KINDS = ("heading", "body", "known_speaker", "new_speaker", "seen_type", "new_type")
+SPLITS = ("other_loss", *(f"val_loss_{kind}" for kind in KINDS), *(f"val_tokens_{kind}" for kind in KINDS))
 HISTORY = ("step", "passes", "train_loss", "dev_loss")
 
 REFERENCE_CORPUS = "tinyshakespeare"
@@ -79,6 +82,13 @@ standard deviation of the sample.
   trigrams in mind.
 - **Passes**: how often each train token was seen. An epoch is a walk over the windows; where these overlap,
   it is several passes: one epoch of the reference is about 8.
+"""
+
+SPLITS_LEGEND = """\
+Val (exact) by kind of token, with the number of tokens of each kind; several seeds: their mean. A heading is a line of its own
+that ends with a colon. A *new speaker* has no heading in train, a *new type* no token. **Held-out text** is what
+the base of our own never saw of its kind of text: the corpus `other_loss` is measured on. Above the base's it is
+what fine-tuning forgot.
 """
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; greys for what isn't trained here
@@ -118,7 +128,7 @@ class Row:
         values["perplexity"] = math.exp(values["val_loss"])
         if len(table) > 1:
             values["val_loss_std"] = table["val_loss"].std()  # of the sample: n - 1
-        return {name: _rounded(values[name]) for name in FIGURES if name in values}
+        return {name: _rounded(values[name]) for name in (*FIGURES, *SPLITS) if name in values}
 
 
 @dataclass(frozen=True)
@@ -263,6 +273,7 @@ def _read_evaluation(path: Path, row: str) -> dict[str, float]:
         wanted += tuple(key for key in ("dev_loss", "cache_weight", "cache_size") if key in facts)
     else:
         wanted += (*MODEL, *TRAINED, "max_steps") if trained else MODEL
+    wanted += tuple(key for key in SPLITS if key in facts)
     for key in wanted:
         if key not in facts:
             raise ReportError(f"{path}: no {key} in it")
@@ -360,7 +371,7 @@ def _table_csv(report: Report) -> str:
         {"row": row.name, **row.figures, "reference": _reference(report, row), "notes": _all_notes(row)}
         for row in report.rows
     ]
-    table = pd.DataFrame(lines, columns=["row", *FIGURES, "reference", "notes"], dtype=object)
+    table = pd.DataFrame(lines, columns=["row", *FIGURES, *SPLITS, "reference", "notes"], dtype=object)
     return table.to_csv(index=False, lineterminator="\n")
 
 
@@ -380,7 +391,39 @@ def _table_md(report: Report) -> str:
         "Passes": lambda f: f"{f['passes']:.2f}",
         "Parameters": lambda f: f"{f['parameters']:,}",
     }
-    lines = ["| Row | " + " | ".join(columns) + " | Notes |", "|---|" + "---:|" * len(columns) + "---|"]
+    main = _markdown(report, columns, notes=True)
+    return f"# {_heading(report)}\n\n{main}\n\n{LEGEND}\n{_splits_md(report)}"
+
+
+def _splits_md(report: Report) -> str:
+    """Val loss by kind of token, and the loss on another text."""
+    base = next((row.figures.get("other_loss") for row in report.rows if row.name == "base"), None)
+    counts: dict[str, int | float] = {}
+    for row in report.rows:
+        counts |= {key: value for key, value in row.figures.items() if key.startswith("val_tokens_")}
+    if not counts:
+        return ""
+    names = {
+        "heading": "Headings", "body": "Body", "known_speaker": "Headings, speaker in train",
+        "new_speaker": "Headings, new speaker", "seen_type": "Token types in train", "new_type": "New token types",
+    }  # fmt: skip
+
+    def of(kind: str) -> Callable[[dict[str, Any]], str]:
+        return lambda f: f"{f[f'val_loss_{kind}']:.3f}"
+
+    columns = {f"{name} ({counts[f'val_tokens_{kind}']:,})": of(kind) for kind, name in names.items()}
+    columns["Held-out text"] = lambda f: f"{f['other_loss']:.3f}"
+    if base is not None:
+        columns["… less the base's"] = lambda f: f"{f['other_loss'] - base:+.3f}"
+    return f"# Where the loss is\n\n{_markdown(report, columns)}\n\n{SPLITS_LEGEND}"
+
+
+def _markdown(
+    report: Report, columns: dict[str, Callable[[dict[str, Any]], str]], notes: bool = False
+) -> str:
+    """A table of all rows; a figure that a row doesn't have is a dash."""
+    names = [*columns, *(["Notes"] if notes else [])]
+    lines = ["| Row | " + " | ".join(names) + " |", "|---|" + "---:|" * len(columns) + "---|" * notes]
     for row in report.rows:
         figures = row.figures | {"reference": _reference(report, row)}
         cells = [row.name]
@@ -389,9 +432,10 @@ def _table_md(report: Report) -> str:
                 cells.append(show(figures))
             except KeyError:  # the base was not trained, and a missing row has no figures
                 cells.append("–")
-        cells.append(_all_notes(row).replace("|", r"\|"))
+        if notes:
+            cells.append(_all_notes(row).replace("|", r"\|"))
         lines.append("| " + " | ".join(cells) + " |")
-    return f"# {_heading(report)}\n\n" + "\n".join(lines) + f"\n\n{LEGEND}"
+    return "\n".join(lines)
 
 
 def _heading(report: Report) -> str:

@@ -32,7 +32,7 @@ def test_headings_speakers_and_types(encoding):
     assert marked(encoding, masks["heading"]) == "OMEO:.....TYBALT:" + 13 * "."
     assert marked(encoding, masks["known_speaker"]) == "OMEO:" + 25 * "."
     assert marked(encoding, masks["new_speaker"]) == 10 * "." + "TYBALT:" + 13 * "."
-    assert marked(encoding, masks["new_type"]) == 12 * "." + "B" + 15 * "." + "!."
+    assert marked(encoding, masks["new_type"]) == 11 * "." + "YBA" + 14 * "." + "!."
     assert (masks["body"] == ~masks["heading"]).all() and (masks["seen_type"] == ~masks["new_type"]).all()
 
 

@@ -170,7 +170,11 @@ def write(params: config.Params) -> Path:
     report = read(params)
     out = Paths(params.scale).metrics
     out.mkdir(parents=True, exist_ok=True)
-    results = {row.name: row.figures for row in report.rows if not row.problem}
+    results = {
+        row.name: {name: value for name, value in row.figures.items() if name not in SPLITS}
+        for row in report.rows
+        if not row.problem
+    }
     _write(out / RESULTS, json.dumps(results, indent=2) + "\n")
     _write(out / TABLE_CSV, _table_csv(report))
     _write(out / TABLE_MD, _table_md(report))

@@ -1,10 +1,13 @@
 """Drawing tokens from literal distributions, and generation against a slow loop and transformers."""
 
+import math
+
 import pytest
 import torch
 from tiny import gpt, tokens
 from transformers import GPT2LMHeadModel
 
+from gpt2_shakespeare import sample
 from gpt2_shakespeare.sample import draw, generate
 
 
@@ -76,6 +79,24 @@ def test_greedy_takes_the_likeliest():
 def test_of_equals_the_first_is_kept():
     assert draw(torch.zeros(1, 9), 1.0, 1e-9, seeded()).tolist() == [[0]]
     assert draw(torch.zeros(1, 9), 0, 1.0).tolist() == [[0]]
+
+
+@pytest.mark.parametrize("top_p", [1e-9, 0.5, 0.9, 0.999, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 0.01, 1.0, 4.0])  # from all alike to a few that hold it all
+def test_candidates_change_no_draw(monkeypatch, top_p, spread):
+    logits = spread * torch.randn(50, 300, generator=seeded())
+    logits = (logits * 4).round() / 4  # with ties
+    logits[:10, ::2] = -math.inf
+    wanted = draw(logits, 0.8, top_p, seeded())
+    monkeypatch.setattr(sample, "CANDIDATES", 20)
+    assert torch.equal(draw(logits, 0.8, top_p, seeded()), wanted)
+
+
+def test_few_probabilities_are_sorted_where_they_are_enough(monkeypatch):
+    monkeypatch.setattr(sample, "CANDIDATES", 4)
+    peaked = torch.softmax(torch.arange(9.0)[None] * 3, -1)
+    assert sample._likeliest(peaked, 0.9)[1].tolist() == [[8, 7, 6, 5]]
+    assert sample._likeliest(torch.full((1, 9), 1 / 9), 0.9)[1].tolist() == [list(range(9))]
 
 
 def test_impossible_tokens_are_never_drawn():

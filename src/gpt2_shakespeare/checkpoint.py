@@ -58,18 +58,19 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder.with_suffix(".lock"))
         try:
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                log.info("%s: another process trains this; waiting for it", self.folder)
-                lock.acquire(timeout=WAIT)
+            lock.acquire(timeout=0)
         except Timeout:
-            raise CheckpointError(
-                f"{self.folder}: another process trains this; let it finish or stop it, then run again"
-            ) from None
-        with lock:
-            lock.release()  # `with` has taken it once more
+            log.info("%s: another process trains this; waiting for it", self.folder)
+            try:
+                lock.acquire(timeout=WAIT)
+            except Timeout:
+                raise CheckpointError(
+                    f"{self.folder}: another process trains this; let it finish or stop it, then run again"
+                ) from None
+        try:
             yield
+        finally:
+            lock.release()
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Write the state after `step` steps; what was there before stays until this is safe on disk.

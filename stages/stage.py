@@ -87,13 +87,17 @@ def _end_with_dvc(ancestors: tuple[int, int]) -> None:
 
 
 def _commit() -> str:
-    """The git commit of the code that runs; marked where tracked files differ from it."""
+    """The git commit of the code that runs; marked where the code differs from it."""
+
+    def git(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *command], capture_output=True, text=True)
+
     try:
-        done = subprocess.run(["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
-                              capture_output=True, text=True, check=True)  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
+        head = git("rev-parse", "HEAD")
+        changed = git("diff", "--quiet", "HEAD", "--", "src", "stages").returncode == 1
+    except OSError:
+        return "unknown: git is not there"
+    return head.stdout.strip() + (" and changes" if changed else "") if head.returncode == 0 else "unknown"
 
 
 @contextlib.contextmanager

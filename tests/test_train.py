@@ -445,3 +445,13 @@ def test_the_model_ends_with_its_best_weights(tmp_path):
     run = trainer(phases=[(8, 2)])
     run.run(tmp_path)
     assert same(weights(run.model), weights(GPT.from_pretrained(tmp_path)))
+
+
+def test_on_a_cpu_the_fast_mode_gives_the_same_bits(tmp_path):
+    results = []
+    for deterministic in (True, False):
+        torch.use_deterministic_algorithms(deterministic)
+        run = trainer(gpt(noise=0.02, dropout=0.2), phases=[(8, 3)])
+        run.run(tmp_path / str(deterministic))
+        results.append(weights(run.model))
+    assert same(*results)

@@ -85,10 +85,10 @@ standard deviation of the sample.
 """
 
 SPLITS_LEGEND = """\
-Val (exact) by kind of token, with the number of tokens of each kind; several seeds: their mean. A heading is a line of its own
-that ends with a colon. A *new speaker* has no heading in train, a *new type* no token. **Held-out text** is what
-the base of our own never saw of its kind of text: the corpus `other_loss` is measured on. Above the base's it is
-what fine-tuning forgot.
+Val (exact) by kind of token, with the number of tokens of each kind; several seeds: their mean. A heading is a
+line of its own that ends with a colon. A *new speaker* has no heading in train, a *new type* no token. **Held-out
+text** is of the kind that our own base was pretrained on, and was kept from it: what fine-tuned rows lose there
+against the base, they have forgotten.
 """
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; greys for what isn't trained here
@@ -528,7 +528,7 @@ def _draw_loss_curves(report: Report, axes: Axes) -> None:
         Line2D([], [], color="black", linestyle="", marker="o", markersize=5, label="best on dev"),
         Line2D([], [], color=COLOURS["base"], linewidth=1.2, linestyle=":", label="base, zero-shot dev loss"),
     ]
-    axes.legend(handles=key, frameon=False, fontsize=9, loc="upper right")
+    axes.legend(handles=key, fontsize=9, loc="upper right", framealpha=0.9, edgecolor="none")
     axes.set_ylabel("nats per token")
     axes.grid(**GRID)
 

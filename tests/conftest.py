@@ -4,3 +4,8 @@ import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads wh
 import torch
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Slow files first, so that no worker ends long after the others."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

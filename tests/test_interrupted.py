@@ -31,7 +31,7 @@ def started(project):
 
 
 def test_killed_at_random_moments_it_ends_as_if_never_stopped(project, wanted):
-    found, steps = kills.killed(project, kills=5, seed=1)
+    found, steps = kills.killed(project, kills=3, seed=1)
     assert found == wanted
     assert steps == sorted(steps) and steps[0] > 0
     assert not (project / kills.CHECKPOINTS).exists()

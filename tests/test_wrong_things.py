@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from gpt2_shakespeare.model import GPT, GPTConfig
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):

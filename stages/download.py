@@ -14,7 +14,7 @@ def main() -> None:
     scale, raw = params.at_scale, paths.fresh(paths.Paths(params.scale).raw)
     wanted: list[assets.Asset] = []
     if scale.tokenizer.source == "gpt2":
-        wanted += assets.GPT2_BPE
+        wanted += [*assets.GPT2_BPE, assets.WIKITEXT2_TEST]
     if scale.corpus == "tinyshakespeare":
         wanted.append(assets.TINY_SHAKESPEARE)
     elif scale.corpus == "plays":

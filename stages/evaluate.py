@@ -11,7 +11,7 @@ from gpt2_shakespeare import analysis, config, data, evaluate, paths, runtime, t
 from gpt2_shakespeare.model import GPT
 
 LOSSES = ("train_loss", "dev_loss", "val_loss", "val_loss_reference")
-OTHER_TOKENS = 16_384  # of the held-out text: more changes the third decimal
+OTHER_TOKENS = 16_384  # of each other text: more changes the second decimal
 
 
 def main() -> None:
@@ -35,10 +35,14 @@ def main() -> None:
     out = at.evaluation(args.row, args.seed)
     with conditions(at.log(f"evaluate-{out.stem}"), machine):
         result, each = losses(model, tokens)
-        result |= analysis.split_losses(each, masks)
-        if (other := at.pretrain_tokens / "held_out.npy").exists():
-            held_out = data.load_tokens(other, model.config.vocab_size)[:OTHER_TOKENS]
-            result["other_loss"] = evaluate.exact_loss(model, held_out)
+        result |= analysis.split_losses(each["val"], masks)
+        base = GPT.from_pretrained(at.base).to(machine.device)
+        if model.config.block_size >= base.config.block_size:
+            others = {
+                file.stem: data.load_tokens(file, model.config.vocab_size)
+                for file in sorted(at.other_tokens.glob("*.npy"))
+            }
+            result |= evaluate.Forgetting(base, others, OTHER_TOKENS).measure(model)
         if args.row != "base":
             last = folder / paths.LAST  # there only if the best weights are of an earlier step
             ended = (
@@ -52,15 +56,16 @@ def main() -> None:
     )
     result |= {"parameters": model.n_params(), "block_size": model.config.block_size}
     out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(at.token_losses(args.row, args.seed), dev=each["dev"], val=each["val"])
     out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
 
 
-def losses(model: GPT, tokens: dict[str, data.Tokens]) -> tuple[dict[str, float], np.ndarray]:
-    """Exact losses of train, dev and val, and val's by the reference's protocol, in nats per token; each val token's."""
+def losses(model: GPT, tokens: dict[str, data.Tokens]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Exact losses of train, dev and val, and val's by the reference's protocol, in nats per token; and each token's."""
     each = {part: evaluate.exact_losses(model, tokens[part]) for part in tokens}
     result = {f"{part}_loss": float(values.mean()) for part, values in each.items()}
     result["val_loss_reference"] = evaluate.reference_loss(model, tokens["val"])
-    return result, each["val"]
+    return result, each
 
 
 def training_facts(folder: Path) -> dict[str, float]:

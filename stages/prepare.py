@@ -1,4 +1,4 @@
-"""Tokenizer, token files of train, dev and val, and those that a base of our own is pretrained on."""
+"""Tokenizer, token files of train, dev and val, those that a base of our own is pretrained on, and other texts."""
 
 import json
 import shutil
@@ -14,25 +14,30 @@ def main() -> None:
     names = {"tinyshakespeare": assets.TINY_SHAKESPEARE.path, "plays": "plays.txt", "path": "corpus.txt"}
     corpus = data.read_corpus(at.raw / names[scale.corpus])
     pretrain = _pretraining_texts(scale, at) if scale.base.source == "pretrain" else {}
+    other = {"base_corpus": pretrain.pop("held_out")} if pretrain else {}
+    if scale.tokenizer.source == "gpt2":
+        other["wikitext"] = [data.read_corpus(at.raw / assets.WIKITEXT2_TEST.path)]
 
     folder = paths.fresh(at.tokenizer)
     if scale.tokenizer.source == "gpt2":
         for asset in assets.GPT2_BPE:
             shutil.copy(at.raw / asset.path, folder)
         encoding = tokenizer.load(folder)
-    else:  # learned without the dev and val parts of the corpus, which lie in the last 15 %
-        texts = [corpus[: int(0.85 * len(corpus))], *pretrain.get("train", ())]
+    else:  # learned without the dev and val parts of the corpus, which lie in its first 5 % and its last 10 %
+        texts = [corpus[int(0.06 * len(corpus)) : int(0.88 * len(corpus))], *pretrain.get("train", ())]
         encoding = tokenizer.train(texts, scale.tokenizer.vocab_size, folder)
 
-    blocks = [scale.finetune.block_size, *(phase.block_size for phase in scale.scratch.context)]
+    blocks = [scale.finetune.block_size, scale.finetune_tuned.block_size, scale.finetune_lora.block_size]
+    blocks += [phase.block_size for phase in (*scale.scratch.context, *scale.scratch_tuned.context)]
     if scale.base.source == "pretrain":
         blocks.append(scale.base.pretrain.model.block_size)
     parts = data.split(data.encode(encoding, [corpus]), max(blocks))
     for name, tokens in parts.items():
         data.save_tokens(at.tokens(name), tokens)
-    paths.fresh(at.pretrain_tokens)
-    for name, texts in pretrain.items():
-        data.save_tokens(at.pretrain_tokens / f"{name}.npy", data.encode(encoding, texts))
+    for folder, found in ((at.pretrain_tokens, pretrain), (at.other_tokens, other)):
+        paths.fresh(folder)
+        for name, texts in found.items():
+            data.save_tokens(folder / f"{name}.npy", data.encode(encoding, texts))
     facts = {
         "corpus": scale.corpus,
         "vocab_size": encoding.n_vocab,

@@ -5,8 +5,10 @@ import argparse
 from stage import in_processes, stage, train_into
 
 from gpt2_shakespeare import config, data, paths, runtime
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.evaluate import Forgetting
+from gpt2_shakespeare.model import GPT, add_lora
 from gpt2_shakespeare.tokenizer import load as load_tokenizer
+from gpt2_shakespeare.tokenizer import shapes
 from gpt2_shakespeare.train import Trainer, new_model
 
 
@@ -21,26 +23,34 @@ def main() -> None:
     scale, at = params.at_scale, paths.Paths(params.scale)
     in_processes(scale.runtime.processes)
     machine = runtime.start(scale.runtime)
-    vocab_size = load_tokenizer(at.tokenizer).n_vocab
+    encoding = load_tokenizer(at.tokenizer)
+    vocab_size = encoding.n_vocab
     train, dev = (data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev"))
-    settings: config.FromScratch | config.FineTuning
     section, epochs = config.TRAINED_ROWS[args.row]
-    if section == "scratch":
-        settings, context = scale.scratch, scale.scratch.context
+    settings: config.FromScratch | config.FineTuning = getattr(scale, section)
+    probe = None
+    if isinstance(settings, config.FromScratch):
+        context = settings.context
         model = new_model(settings, vocab_size, args.seed)
     else:
-        settings = scale.finetune
         planned = {"epochs": params.epochs, "long_epochs": params.long_epochs}[epochs or "epochs"]
         walks = planned if args.epochs is None else args.epochs
         if walks < 1:
             raise config.ConfigError(f"--epochs: {walks} is not a positive number")
         context = [config.Context(block_size=settings.block_size, epochs=walks)]
         model = GPT.from_pretrained(at.base, **settings.dropouts())
+        if isinstance(settings, config.LoRA):
+            add_lora(model, settings.rank, settings.alpha, args.seed)
+        texts = {
+            file.stem: data.load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
+        }
+        base = GPT.from_pretrained(at.base).to(machine.device)
+        probe = Forgetting(base, texts, settings.eval_tokens).measure
 
     name = f"{args.row}-{args.seed}"
     trainer = Trainer(
         model, train, dev, settings, context,
-        seed=args.seed, machine=machine, label=name.replace("-", " "),
+        seed=args.seed, machine=machine, label=name.replace("-", " "), shapes=shapes(encoding), probe=probe,
     )  # fmt: skip
     train_into(at.model(args.row, args.seed), trainer, at, name, scale.checkpoint_interval)
 

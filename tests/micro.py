@@ -46,7 +46,9 @@ def micro(params: dict) -> None:
     demo["scratch"] |= QUICK | {
         "model": MODEL, "context": [{"block_size": 16, "epochs": 1}, {"block_size": 32, "epochs": 1}]
     }  # fmt: skip
-    demo["finetune"] |= QUICK | {"block_size": 32}
+    demo["scratch_tuned"] |= QUICK | {"model": MODEL, "context": [{"block_size": 32, "epochs": 1}]}
+    for section in ("finetune", "finetune_tuned", "finetune_lora"):
+        demo[section] |= QUICK | {"block_size": 32}
 
 
 def edit(project: Path, change) -> None:

@@ -68,7 +68,7 @@ def ranges(server) -> list[str | None]:
 
 
 def test_the_registry_is_consistent():
-    everything = [assets.TINY_SHAKESPEARE, *assets.GPT2_BPE, *assets.WIKITEXT2, *assets.NOVELS]
+    everything = [assets.TINY_SHAKESPEARE, *assets.GPT2_BPE, assets.WIKITEXT2_TEST, *assets.NOVELS]
     assert len({asset.path for asset in everything}) == len({asset.sha256 for asset in everything}) == 105
     for asset in everything:
         assert re.fullmatch("[0-9a-f]{64}", asset.sha256)
@@ -106,7 +106,7 @@ MIRROR = os.environ.get(assets.MIRROR_VARIABLE) or str(Path(__file__).parents[2]
 @pytest.mark.skipif(not Path(MIRROR).is_dir(), reason="no mirror folder at hand")
 def test_a_mirror_at_hand_has_what_the_registry_says(monkeypatch, tmp_path):
     no_sockets(monkeypatch)
-    wanted = [assets.TINY_SHAKESPEARE, *assets.GPT2_BPE, *assets.WIKITEXT2, *assets.NOVELS]
+    wanted = [assets.TINY_SHAKESPEARE, *assets.GPT2_BPE, assets.WIKITEXT2_TEST, *assets.NOVELS]
     paths = fetch(wanted, tmp_path / "data", mirrors=[MIRROR])
     assert [path.stat().st_size for path in paths] == [asset.size for asset in wanted]
 

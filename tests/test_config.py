@@ -97,8 +97,9 @@ def test_every_trained_row_has_a_section_and_epochs_that_exist():
     for section, epochs in config.TRAINED_ROWS.values():
         assert section in config.Scale.model_fields
         assert epochs is None or epochs in Params.model_fields
-    assert config.MODEL_ROWS == ("base", "scratch", "finetune", "finetune_long")
-    assert (*config.BASELINES, *config.MODEL_ROWS) == config.ROWS
+    assert ("base", *config.TRAINED_ROWS) == config.MODEL_ROWS
+    assert (*config.BASELINES, *config.MODEL_ROWS, *config.ENSEMBLES) == config.ROWS
+    assert {member for member, _ in config.ENSEMBLES.values()} <= config.TRAINED_ROWS.keys()
 
 
 # --- mistakes ------------------------------------------------------------------------------------

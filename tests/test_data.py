@@ -135,7 +135,8 @@ def test_the_split_of_tiny_shakespeare():
 def test_the_parts_follow_each_other_in_the_text():
     parts = data.split(ramp(1000), 10)
     assert list(parts) == ["train", "dev", "val"]
-    assert np.array_equal(np.concatenate(list(parts.values())), ramp(1000))
+    in_the_text = [parts["dev"], parts["train"], parts["val"]]
+    assert np.array_equal(np.concatenate(in_the_text), ramp(1000))
     assert (len(parts["dev"]), len(parts["val"])) == (45, 100)
 
 
@@ -323,6 +324,51 @@ def test_steps_walk_over_the_windows_as_often_as_asked(
 ):
     tokens = np.zeros(n_tokens, np.uint16)
     assert Batches(tokens, block_size, stride, batch_size, 0).steps(epochs) == steps
+
+
+def test_random_offsets_move_all_windows_of_an_epoch_by_as_much():
+    batches = Batches(ramp(101), 10, 10, 5, seed=3, random_offsets=True)
+    epochs = [
+        np.sort(np.concatenate([batches.batch(2 * epoch + half)[0][:, 0] for half in (0, 1)]))
+        for epoch in range(3)
+    ]
+    for starts in epochs:
+        assert len(set(starts)) == 10 and starts.max() <= 90
+        assert (np.diff(starts) != 10).sum() <= 1  # where the text's end was jumped over
+    assert len({starts[0] for starts in epochs}) > 1
+
+
+SHAPES = np.array([0] * 5 + [1] * 5 + [-1] * 5)  # of 15 types
+RARE = np.array([0, 0, 0, 0, 1, 6, 12], np.uint16)  # type 0 is common, 1 and 6 are rare, 12 has no shape
+
+
+def test_renaming_keeps_what_is_common_and_shapes_and_renames_consistently():
+    renaming = data.Renaming(RARE, SHAPES, share=1.0, below=2)
+    window = np.array([0, 1, 6, 12, 1, 0, 6])
+    found = [renaming.apply(window, np.random.default_rng(seed)) for seed in range(50)]
+    for renamed in found:
+        assert (renamed[[0, 3, 5]] == [0, 12, 0]).all()
+        assert renamed[1] == renamed[4] and SHAPES[renamed[1]] == 0
+        assert renamed[2] == renamed[6] and SHAPES[renamed[2]] == 1
+    assert {renamed[1] for renamed in found} == {1, 2, 3, 4}  # never the common one
+    assert {renamed[2] for renamed in found} == {5, 6, 7, 8, 9}
+
+
+def test_renaming_takes_its_share_of_the_types():
+    shapes, window = np.zeros(2000, int), np.arange(1000)
+    renaming = data.Renaming(window, shapes, share=0.3, below=2)
+    renamed = renaming.apply(window, np.random.default_rng(0))
+    assert 0.25 < (renamed != window).mean() < 0.35
+
+
+def test_renamed_batches_are_a_function_of_seed_and_step_and_targets_follow_inputs():
+    renaming = data.Renaming(ramp(101), np.zeros(500, int), share=0.5, below=2)
+    again, batches = (Batches(ramp(101), 10, 10, 5, 0, renaming=renaming) for _ in range(2))
+    again.batch(0)
+    idx, targets = batches.batch(7)
+    assert all(np.array_equal(*pair) for pair in zip((idx, targets), again.batch(7), strict=True))
+    assert np.array_equal(idx[:, 1:], targets[:, :-1])
+    assert not np.array_equal(idx, Batches(ramp(101), 10, 10, 5, 0).batch(7)[0])
 
 
 def test_a_text_shorter_than_a_window_is_refused():

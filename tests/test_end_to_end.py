@@ -41,7 +41,7 @@ FINETUNE_AND_WHAT_FOLLOWS = {"check", "finetune@1337", "evaluate@finetune-1337",
 def test_repro_runs_everything_once(project):
     stages = ran(dvc(project, "repro"))
     assert stages[0] == "check" and stages[-1] == "report"
-    assert len(stages) == len(set(stages)) == 14
+    assert len(stages) == len(set(stages)) == 21
     assert list(results(project)) == list(config.ROWS)
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10

@@ -7,9 +7,12 @@ import torch.nn.functional as F
 from gpt2_shakespeare import loss
 
 
-@pytest.fixture(params=[1 << 20, 4 * 97 * 16])  # one chunk; chunks of 16 tokens with a rest
+@pytest.fixture(
+    params=[1 << 20, 4 * 97 * 16]
+)  # one chunk and one tile; chunks of 16 tokens and tiles of 16 types
 def chunks(request, monkeypatch):
-    monkeypatch.setitem(loss.CHUNK_BYTES, "cpu", request.param)
+    monkeypatch.setitem(loss.KEPT_BYTES, "cpu", request.param)
+    monkeypatch.setitem(loss.TILE_BYTES, "cpu", 4 * request.param // 97)
 
 
 def some(dtype=torch.float32):
@@ -57,3 +60,10 @@ def test_under_autocast_it_stays_near_full_precision(chunks):
     assert abs(ours - theirs) < 2e-2
     for mine, right in zip(found, wanted, strict=True):
         assert (mine - right).norm() < 2e-2 * right.norm()
+
+
+def test_frozen_weights_get_no_gradient_and_hidden_the_same(chunks):
+    hidden, weight, targets = some()
+    wanted = torch.autograd.grad(loss.linear_cross_entropy(hidden, weight, targets), hidden)[0]
+    loss.linear_cross_entropy(hidden, weight.detach(), targets).backward()
+    assert torch.equal(hidden.grad, wanted) and weight.grad is None

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gpt2_shakespeare.model import GPT, GPTConfig, KVCache, ModelError
+from gpt2_shakespeare.model import GPT, GPTConfig, KVCache, ModelError, add_lora
 
 TINY = GPTConfig(block_size=16, vocab_size=61, n_layer=3, n_head=4, n_embd=32)
 
@@ -205,3 +205,22 @@ def test_missing_truncated_and_pickled_files_are_refused(tmp_path):
     torch.save(tiny().state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="model.safetensors"):
         GPT.from_pretrained(tmp_path)
+
+
+# --- LoRA ----------------------------------------------------------------------------------------
+
+
+def test_lora_trains_adapters_only_and_is_saved_merged(tmp_path):
+    model, before = tiny(), tiny()
+    add_lora(model, rank=2, alpha=4, seed=0)
+    learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert len(learning) == 3 * 4 * 2 and all(".lora_" in name for name in learning)
+    idx = torch.arange(10)[None]
+    assert torch.equal(model(idx)[0], before(idx)[0])  # an adapter starts at zero
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".lora_B" in name:
+                parameter.normal_()
+    model.save_pretrained(tmp_path)
+    assert not torch.allclose(model(idx)[0], before(idx)[0], atol=1e-2)
+    torch.testing.assert_close(GPT.from_pretrained(tmp_path)(idx)[0], model(idx)[0], rtol=1e-4, atol=1e-4)

@@ -198,3 +198,16 @@ def test_gpt2s_tokenizer_gives_gpt2s_ids():
     ids = encoding.encode_ordinary(text)
     assert len(ids) == 338_025
     assert encoding.decode(ids) == text
+
+
+def test_shapes_tell_space_and_case_and_leave_out_what_is_no_word(encoding):
+    shapes = tokenizer.shapes(encoding)
+    assert shapes.shape == (encoding.n_vocab,)
+    of = {encoding.decode_single_token_bytes(token): shape for token, shape in enumerate(shapes.tolist())}
+    assert of[b"a"] == of[b"z"] == 0 and of[b"A"] == of[b"Z"] == 4
+    assert {of[one] for one in (b" ", b"\n", b"1", b".", b"\xc3", b"<|endoftext|>") if one in of} == {-1}
+    words = {
+        raw: shape for raw, shape in of.items() if raw[:1] == b" " and len(raw) > 2 and raw[1:].isalpha()
+    }
+    assert words and all(shape in (1, 3, 5) for shape in words.values())
+    assert all((shape == 1) == raw[1:].islower() for raw, shape in words.items())

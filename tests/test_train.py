@@ -7,15 +7,17 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny import MACHINE, gpt, tokens, training
 
 from gpt2_shakespeare import config, train
+from gpt2_shakespeare.checkpoint import Checkpoints
 from gpt2_shakespeare.data import Batches, DataError
-from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.evaluate import quick_loss
-from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.model import GPT, ModelError, add_lora
 from gpt2_shakespeare.train import Trainer, TrainingError
 
 TEXT, DEV = tokens(97), tokens(70, seed=1)  # 12 windows of 8
@@ -455,3 +457,37 @@ def test_on_a_cpu_the_fast_mode_gives_the_same_bits(tmp_path):
         run.run(tmp_path / str(deterministic))
         results.append(weights(run.model))
     assert same(*results)
+
+
+def test_the_probe_is_asked_at_every_epochs_end_and_its_figures_are_in_the_history(tmp_path):
+    asked = []
+
+    def probe(model):
+        asked.append(model)
+        return {"kl_a": len(asked) / 3}
+
+    run = Trainer(
+        gpt(), TEXT, DEV, training(eval_interval=2), context((8, 3)), seed=0, machine=MACHINE, probe=probe
+    )
+    run.run(tmp_path)  # three steps an epoch
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert list(history["step"]) == [2, 3, 4, 6, 8, 9]
+    assert list(history["kl_a"].dropna()) == [0.333333, 0.666667, 1.0]
+    assert list(history["step"][history["kl_a"].notna()]) == [3, 6, 9]
+
+
+def test_adapters_train_and_resume_like_any_model(tmp_path):
+    def run(folder, stop=None):
+        model = gpt()
+        add_lora(model, rank=2, alpha=4, seed=0)
+        run = trainer(model)
+        checkpoints = Checkpoints(tmp_path / "checkpoints", run.fingerprint(), 1)
+        run.run(folder, checkpoints, lambda: 15 if run.progress.step == stop else None)
+        return (folder / "model.safetensors").read_bytes()
+
+    straight = run(tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", stop=2)
+    assert run(tmp_path / "stopped") == straight
+    gpt().save_pretrained(tmp_path / "base")
+    assert (tmp_path / "base/model.safetensors").read_bytes() != straight

@@ -73,7 +73,6 @@ _RAW = "https://raw.githubusercontent.com"
 _CHAR_RNN = f"{_RAW}/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare"
 _GPT2 = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main"
 _EXAMPLES = f"{_RAW}/pytorch/examples/77f55b912142e11fcfdf5b530231fb9c52f181e8"
-_WIKITEXT2 = f"{_EXAMPLES}/word_language_model/data/wikitext-2"
 _NOVELS = f"{_RAW}/computationalstylistics/100_english_novels/143e601875d70e195f2cc5ebd8b034609271194d/corpus"
 
 TINY_SHAKESPEARE = Asset(
@@ -96,19 +95,11 @@ GPT2_BPE = (
         1_042_301,
     ),
 )
-WIKITEXT2 = (
-    Asset(
-        "wikitext-2/valid.txt",
-        f"{_WIKITEXT2}/valid.txt",
-        "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
-        1_121_681,
-    ),
-    Asset(
-        "wikitext-2/test.txt",
-        f"{_WIKITEXT2}/test.txt",
-        "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
-        1_256_449,
-    ),
+WIKITEXT2_TEST = Asset(
+    "wikitext-2/test.txt",
+    f"{_EXAMPLES}/word_language_model/data/wikitext-2/test.txt",
+    "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
+    1_256_449,
 )
 
 

@@ -113,10 +113,19 @@ class Optimizer(Table):
         return self
 
 
+class Renaming(Table):
+    """Of rare token types in every training window: see data.Renaming."""
+
+    share: Annotated[Real, Field(gt=0, le=1)]
+    below: Count
+
+
 class Training(Optimizer):
     """What every trained row has. Windows start every `stride` tokens; null means side by side."""
 
     stride: Count | None
+    random_offsets: Annotated[bool, Field(strict=True)] = False
+    renaming: Renaming | None = None
     batch_size: Count
     grad_accum_steps: Count
     embd_dropout: Probability
@@ -171,6 +180,13 @@ class FineTuning(Training):
     block_size: Annotated[int, Field(ge=2, strict=True)]
 
 
+class LoRA(FineTuning):
+    """Fine-tuning of low-rank adapters (Hu et al. 2021) with everything else frozen."""
+
+    rank: Count
+    alpha: Count  # what an adapter adds is scaled by alpha / rank
+
+
 class Scale(Table):
     corpus: Literal["plays", "tinyshakespeare", "path"]
     tokenizer: Tokenizer
@@ -178,7 +194,10 @@ class Scale(Table):
     checkpoint_interval: Count  # steps; no result depends on it
     base: Base
     scratch: FromScratch
+    scratch_tuned: FromScratch
     finetune: FineTuning
+    finetune_tuned: FineTuning
+    finetune_lora: LoRA
 
     @model_validator(mode="after")
     def _windows_fit_our_own_base(self) -> "Scale":
@@ -217,14 +236,23 @@ class Params(Table):
 
 # Row of the results table -> (section of the scale that it is trained with, key of its epochs).
 # A further trained row is a line here, a stage in dvc.yaml and, if it wants its own settings, a section.
-TRAINED_ROWS: dict[str, tuple[Literal["scratch", "finetune"], Literal["epochs", "long_epochs"] | None]] = {
+TRAINED_ROWS: dict[str, tuple[str, Literal["epochs", "long_epochs"] | None]] = {
     "scratch": ("scratch", None),
+    "scratch_tuned": ("scratch_tuned", None),
     "finetune": ("finetune", "epochs"),
     "finetune_long": ("finetune", "long_epochs"),
+    "finetune_tuned": ("finetune_tuned", "long_epochs"),
+    "finetune_lora": ("finetune_lora", "long_epochs"),
 }
 MODEL_ROWS = ("base", *TRAINED_ROWS)
-BASELINES = ("unigram", "trigram", "trigram_cache", "trigram_all")
-ROWS = (*BASELINES, *MODEL_ROWS)
+BASELINES = ("unigram", "trigram", "trigram_cache")
+# Row -> (the trained row whose seeds' probabilities are averaged, whether a cache is mixed in as in trigram_cache).
+ENSEMBLES = {
+    "scratch_ensemble": ("scratch_tuned", False),
+    "scratch_ensemble_cache": ("scratch_tuned", True),
+    "finetune_ensemble": ("finetune_tuned", False),
+}
+ROWS = (*BASELINES, *MODEL_ROWS, *ENSEMBLES)
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,9 +1,10 @@
 """Losses of a text under a model: the exact one, the reference's protocol, and a quick one for training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gpt2_shakespeare.data import DataError, Tokens, window_starts, windows
 from gpt2_shakespeare.loss import token_losses
@@ -78,13 +79,72 @@ def quick_loss(model: GPT, tokens: Tokens, block_size: int, max_tokens: int) -> 
     Raises:
         DataError: no whole window fits.
     """
+    starts = spread_windows(tokens, block_size, max_tokens)
+    with evaluating(model):
+        return float(np.mean([values.mean() for _, values in _scored(model, tokens, starts, block_size)]))
+
+
+def spread_windows(tokens: Tokens, block_size: int, max_tokens: int) -> np.ndarray:
+    """Starts of windows side by side, spread evenly where the text has more than max_tokens.
+
+    Raises:
+        DataError: no whole window fits.
+    """
     starts = window_starts(len(tokens), block_size, block_size)
     if not len(starts):
         raise DataError(f"{len(tokens)} tokens are too few for one window of block_size {block_size}")
     count = min(len(starts), max(1, max_tokens // block_size))
-    starts = starts[np.linspace(0, len(starts) - 1, count).round().astype(int)]
-    with evaluating(model):
-        return float(np.mean([values.mean() for _, values in _scored(model, tokens, starts, block_size)]))
+    return starts[np.linspace(0, len(starts) - 1, count).round().astype(int)]
+
+
+class Forgetting:
+    """What a model lost on texts of other kinds than its training text, beside the base it started from.
+
+    Args:
+        base: stays as it is.
+        texts: token ids by name; windows of the base's block size are spread over each.
+        max_tokens: of each text.
+
+    Raises:
+        DataError: a text is too short for one window.
+    """
+
+    def __init__(self, base: GPT, texts: Mapping[str, Tokens], max_tokens: int):
+        self.base, block_size = base, base.config.block_size
+        self.windows = {
+            name: windows(tokens, spread_windows(tokens, block_size, max_tokens), block_size)
+            for name, tokens in texts.items()
+        }
+
+    def measure(self, model: GPT) -> dict[str, float]:
+        """For each text `other_loss_<name>`, the model's loss, and `kl_<name>`, the mean KL(base || model) of the
+        next token's distribution; in nats per token. An unchanged model has a KL of 0.
+
+        Raises:
+            DataError: the model's blocks are shorter than the base's.
+        """
+        if model.config.block_size < self.base.config.block_size:
+            raise DataError(
+                f"the model's block_size {model.config.block_size} is below the base's {self.base.config.block_size}"
+            )
+        result = {}
+        with evaluating(self.base), evaluating(model):
+            for name, (idx, targets) in self.windows.items():
+                pairs = [
+                    self._window(model, torch.from_numpy(i[None]), torch.from_numpy(t))
+                    for i, t in zip(idx, targets, strict=True)
+                ]
+                result[f"other_loss_{name}"], result[f"kl_{name}"] = np.mean(pairs, axis=0).tolist()
+        return result
+
+    def _window(self, model: GPT, idx: Tensor, targets: Tensor) -> tuple[float, float]:
+        """Loss of the model and KL from the base, means over one window's tokens."""
+        device = model.transformer.wte.weight.device
+        theirs, ours = (
+            torch.log_softmax(net(idx.to(device))[0][0].float(), -1) for net in (self.base, model)
+        )
+        kl = (theirs.exp() * (theirs - ours)).sum(-1)
+        return -ours.gather(1, targets.to(device)[:, None]).double().mean().item(), kl.double().mean().item()
 
 
 def _scored(

@@ -1,17 +1,23 @@
-"""Cross-entropy of a linear head, over chunks of tokens: the (tokens, vocab_size) logits never stand whole.
+"""Cross-entropy of a linear head, tile by tile of the vocabulary: fp32 logits never leave the processor's cache.
 
-For a GPT-2 with 50,257 types the logits of a batch are its largest tensor by far. Here each chunk's logits
-are made, turned into losses and gradients in one buffer, and overwritten by the next chunk's. They lie as
-(vocab_size, tokens): matrix products of that shape are up to twice as fast on CPUs (docs/performance.md).
+For a GPT-2 with 50,257 types the logits of a batch are its largest tensor by far, and moving them through memory
+takes longer than the products that make them. Here a tile's logits are made, turned into exponentials in place,
+added up and, for training, kept in the products' precision. They lie as (types, tokens): matrix products of that
+shape are faster on CPUs in fp32, and as fast in bf16 (docs/performance.md).
 """
 
-from collections.abc import Iterator
+import functools
 
 import torch
 from torch import Tensor
 
-# Of a chunk's logits in fp32: 256 tokens at 50,257 types on a CPU, the fastest number there.
-CHUNK_BYTES = {"cpu": 50 << 20, "cuda": 1 << 30}
+# Of fp32 logits in work at once: what a CPU core's second cache holds, and what keeps a GPU busy.
+TILE_BYTES = {"cpu": 2 << 20, "cuda": 1 << 29}
+# Of exponentials that wait for the gradient of the weights: 512 tokens of 50,257 types in fp32, 1,024 in bf16.
+KEPT_BYTES = {"cpu": 100 << 20, "cuda": 1 << 30}
+# Exponentials are taken relative to the wanted logit plus this: a logit may then be 128 above the wanted one before
+# exp overflows, and what lies 47 below the wanted one may vanish. No pass over the logits is needed to find a shift.
+MARGIN = 40.0
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -25,11 +31,12 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Ten
     return _LinearCrossEntropy.apply(hidden.flatten(0, -2), weight, targets.flatten())
 
 
-@torch.no_grad()  # the products write into a buffer
+@torch.no_grad()  # the products write into buffers
 def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     """-log softmax(hidden @ weight.T)[targets] of each token in nats, fp32, in the shape of targets."""
     h, w = _cast(hidden.flatten(0, -2), weight)
-    return torch.cat([losses for *_, losses in _softmax(h, w, targets.flatten())]).view_as(targets)
+    losses = [_softmax(h[rows], w, targets.flatten()[rows])[0] for rows in _chunks(h, w)]
+    return torch.cat(losses).view_as(targets)
 
 
 def _cast(*tensors: Tensor) -> list[Tensor]:
@@ -40,30 +47,70 @@ def _cast(*tensors: Tensor) -> list[Tensor]:
     return [tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors]
 
 
-def _softmax(h: Tensor, w: Tensor, targets: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """For each chunk of tokens: where it lies, e = exp(logits - max) (vocab_size, n), the sum z of each
-    column of e (n,), and the losses (n,). All fp32; the next chunk overwrites e.
+def _chunks(h: Tensor, w: Tensor) -> list[slice]:
+    """Tokens whose exponentials fit into KEPT_BYTES: by shape and kind of device alone, whole cache lines."""
+    size = max(16, KEPT_BYTES[h.device.type] // (h.element_size() * len(w)) // 16 * 16)
+    return [slice(start, start + size) for start in range(0, len(h), size)]
+
+
+def _softmax(
+    h: Tensor, w: Tensor, targets: Tensor, kept: Tensor | None = None, grad: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Losses of the tokens and z, the sum of each token's exponentials e = exp(logits - shift); both fp32 (n,).
+
+    Args:
+        kept: gets e, (vocab_size, n).
+        grad: gets w.T @ e, (C, n) fp32.
     """
-    # by shape and kind of device alone, so that results don't depend on the machine; whole cache lines
-    size = max(16, CHUNK_BYTES[h.device.type] // (4 * len(w)) // 16 * 16)
-    buffer = torch.empty(len(w) * min(size, len(h)), device=h.device)
-    with torch.autocast(h.device.type, enabled=False):
-        for start in range(0, len(h), size):
-            rows = slice(start, start + size)
-            part, ids = h[rows], targets[rows]
-            logits = buffer[: len(w) * len(part)].view(len(w), len(part))
-            if h.dtype == torch.float32:
-                torch.mm(w, part.t(), out=logits)
-            else:
-                logits.copy_(w @ part.t())
-            wanted, top = logits.gather(0, ids[None])[0], logits.amax(0)
-            e = logits.sub_(top).exp_()
-            z = e.sum(0)
-            yield rows, e, z, z.log() + top - wanted
+    wanted = (h.float() * w[targets].float()).sum(1)
+    shift = wanted + MARGIN
+    z = _exponentials(h, w, shift, kept, grad)
+    if not z.isfinite().all():  # a loss of more than a hundred nats: look for the largest logits after all
+        shift = torch.stack([tile.amax(0) for _, tile in _tiles(h, w)]).amax(0)
+        z = _exponentials(h, w, shift, kept, grad)
+    return z.log() + (shift - wanted), z
+
+
+def _exponentials(h: Tensor, w: Tensor, shift: Tensor, kept: Tensor | None, grad: Tensor | None) -> Tensor:
+    """z of `_softmax`, whose arguments these are."""
+    z = torch.zeros_like(shift)
+    if kept is None or grad is None:
+        for _, tile in _tiles(h, w):
+            z += tile.sub_(shift).exp_().sum(0)
+        return z
+    columns = w.t().contiguous()
+    grad.zero_()
+    for types, tile in _tiles(h, w):
+        z += tile.sub_(shift).exp_().sum(0)
+        kept[types] = tile
+        grad += columns[:, types] @ kept[types]
+    return z
+
+
+def _tiles(h: Tensor, w: Tensor):
+    """For each tile of the types: where it lies, and its logits (types, n) fp32, which the next tile overwrites."""
+    size = max(16, TILE_BYTES[h.device.type] // (4 * len(h)) // 16 * 16)
+    buffer = _scratch("tile", size * len(h), torch.float32, h.device)
+    for start in range(0, len(w), size):
+        types = slice(start, start + size)
+        some = w[types]
+        logits = buffer[: len(some) * len(h)].view(len(some), len(h))
+        if h.dtype == torch.float32:
+            torch.mm(some, h.t(), out=logits)
+        else:
+            logits.copy_(some @ h.t())
+        yield types, logits
+
+
+@functools.lru_cache(maxsize=8)
+def _scratch(_purpose: str, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory to use again and again: fresh memory of this size costs more time than what is done in it."""
+    with torch.inference_mode(False):
+        return torch.empty(size, dtype=dtype, device=device)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Loss and gradients in one pass over the chunks; backward only scales what forward has found.
+    """Loss and gradients in one go; backward only scales what forward has found.
 
     The gradient of the summed loss by the logits is e/z - one_hot(targets), with e and z of `_softmax`. 1/z is
     applied to the products' small side, and the one-hot part is a gather and a scatter.
@@ -72,28 +119,40 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, targets):
         h, w = _cast(hidden, weight)
-        grad_hidden = torch.empty_like(hidden, dtype=torch.float32)
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32)
+        grad_hidden = torch.empty_like(hidden.t(), dtype=torch.float32, memory_format=torch.contiguous_format)
+        frozen = not ctx.needs_input_grad[1]
+        grad_weight = None if frozen else torch.zeros_like(weight, dtype=torch.float32)
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
-        for rows, e, z, losses in _softmax(h, w, targets):
-            total += losses.sum(dtype=torch.float64)
-            e = e.to(h.dtype)
-            torch.div(e.t() @ w, z[:, None], out=grad_hidden[rows])
-            scaled = (h[rows] / z[:, None]).to(h.dtype)
-            if h.dtype == torch.float32:
-                grad_weight.addmm_(e, scaled)
-            else:
-                grad_weight += e @ scaled
-        grad_hidden -= w[targets]
-        grad_weight.index_add_(0, targets, h.float(), alpha=-1)
+        with torch.autocast(hidden.device.type, enabled=False):
+            for rows in _chunks(h, w):
+                part, grad = h[rows], grad_hidden[:, rows]
+                kept = _scratch("kept", len(w) * len(part), h.dtype, h.device).view(len(w), len(part))
+                losses, z = _softmax(part, w, targets[rows], kept, grad)
+                total += losses.sum(dtype=torch.float64)
+                grad /= z
+                if grad_weight is not None:
+                    _add_product(grad_weight, kept, (part / z[:, None]).to(h.dtype))
+        grad_hidden = grad_hidden.t() - w[targets]
+        if grad_weight is not None:
+            grad_weight.index_add_(0, targets, h.float(), alpha=-1)
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.dtypes = hidden.dtype, weight.dtype
         return (total / len(h)).float()
 
     @staticmethod
     def backward(ctx, scale):
+        scale = scale / len(ctx.saved_tensors[0])
         grads = [
-            (grad * (scale / len(ctx.saved_tensors[0]))).to(dtype)
+            None if grad is None else (grad * scale).to(dtype)
             for grad, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         ]
         return *grads, None
+
+
+def _add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """out += a @ b, out in fp32; by parts, so that a product in lower precision stays in the cache until it's added."""
+    if a.dtype == torch.float32:
+        out.addmm_(a, b)
+    else:
+        for some, rows in zip(out.split(4096), a.split(4096), strict=True):
+            some += rows @ b

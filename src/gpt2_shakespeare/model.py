@@ -279,12 +279,12 @@ class GPT(nn.Module):
         self.transformer.load_state_dict({name: tensor.float() for name, tensor in found.items()})
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors (fp32) as transformers.GPT2LMHeadModel reads them."""
+        """Write config.json and model.safetensors (fp32) as transformers.GPT2LMHeadModel reads them; LoRA is merged."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         c = self.config
         tensors = {}
-        for name, tensor in self.transformer.state_dict().items():
+        for name, tensor in merged(self.transformer).items():
             tensor = tensor.t() if name.endswith(TRANSPOSED) else tensor
             tensors[f"transformer.{name}"] = tensor.float().cpu().contiguous()
         if not c.bias:  # Hugging Face's GPT-2 always has biases: zeros give the same logits
@@ -312,6 +312,29 @@ class GPT(nn.Module):
             "tie_word_embeddings": True,
         }
         (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def merged(module: nn.Module) -> dict[str, Tensor]:
+    """The state of a module as if it had no LoRA adapters: what they add, added to the weights they adapt."""
+    state = {
+        name.replace(".base_layer", ""): tensor
+        for name, tensor in module.state_dict().items()
+        if ".lora_" not in name
+    }
+    for name, part in module.named_modules():
+        if hasattr(part, "get_delta_weight"):
+            state[f"{name}.weight"] = state[f"{name}.weight"] + part.get_delta_weight("default")
+    return state
+
+
+def add_lora(model: "GPT", rank: int, alpha: int, seed: int) -> None:
+    """Freeze the model and add LoRA adapters (Hu et al. 2021) to every projection of its blocks, in place."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    torch.manual_seed(seed)
+    names = sorted({name.split(".")[-2] for name in TRANSPOSED})
+    settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=names)
+    inject_adapter_in_model(settings, model.transformer)
 
 
 def read_config(folder: Path, **dropout: float) -> GPTConfig:

@@ -9,7 +9,7 @@ from gpt2_shakespeare import config
 
 def adamw(model: torch.nn.Module, settings: config.Optimizer) -> torch.optim.AdamW:
     """AdamW with weight decay on matrices only, or on every parameter as in the reference."""
-    everything = list(model.parameters())
+    everything = [parameter for parameter in model.parameters() if parameter.requires_grad]
     decayed = [p for p in everything if p.dim() >= 2 or settings.decay == "all"]
     spared = [p for p in everything if p.dim() < 2 and settings.decay != "all"]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}]

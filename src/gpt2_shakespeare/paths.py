@@ -44,8 +44,13 @@ class Paths:
 
     @property
     def pretrain_tokens(self) -> Path:
-        """Folder with the `train.npy`, `dev.npy` and `held_out.npy` of the base's own corpus."""
+        """Folder with the `train.npy` and `dev.npy` of the base's own corpus."""
         return self.data / "pretrain"
+
+    @property
+    def other_tokens(self) -> Path:
+        """Folder with texts of other kinds than the corpus, which no model has seen: what is forgotten shows there."""
+        return self.data / "other"
 
     @property
     def base(self) -> Path:
@@ -58,7 +63,12 @@ class Paths:
     def evaluation(self, row: str, seed: int) -> Path:
         """Losses of a row; baselines and the base are one for all seeds."""
         name = f"{row}-{seed}" if row in config.TRAINED_ROWS else row
-        return self.data / "evaluation" / f"{name}.json"
+        folder = "ensembles" if row in config.ENSEMBLES else "evaluation"
+        return self.data / folder / f"{name}.json"
+
+    def token_losses(self, row: str, seed: int) -> Path:
+        """Losses of every token of dev and val, beside the evaluation."""
+        return self.evaluation(row, seed).with_suffix(".npz")
 
     @property
     def samples(self) -> Path:

@@ -26,7 +26,8 @@ from gpt2_shakespeare.paths import Paths
 log = logging.getLogger(__name__)
 
 RESULTS, TABLE_CSV, TABLE_MD, CURVES = "results.json", "table.csv", "table.md", "curves.csv"
-LOSS_CURVES, VAL_LOSS, SAMPLES = "loss_curves.png", "val_loss.png", "samples.md"
+LOSS_CURVES, VAL_LOSS, FORGETTING_PNG = "loss_curves.png", "val_loss.png", "forgetting.png"
+SAMPLES = "samples.md"
 
 DECIMALS = 4  # of every figure in results.json and table.csv
 OVERFIT = 0.01  # nats per token that dev must rise after its best step to be called so
@@ -46,7 +47,11 @@ FIGURES = (
 )  # fmt: skip
 # Where the loss is: optional, as a text may have no headings and a base no text of its own.
 KINDS = ("heading", "body", "known_speaker", "new_speaker", "seen_type", "new_type")
-SPLITS = ("other_loss", *(f"val_loss_{kind}" for kind in KINDS), *(f"val_tokens_{kind}" for kind in KINDS))
+OTHER = ("base_corpus", "wikitext")  # texts of other kinds, in data/<scale>/other/
+FORGETTING = tuple(f"{what}_{text}" for text in OTHER for what in ("other_loss", "kl"))
+SPLITS = (
+    *(f"val_loss_{kind}" for kind in KINDS), *(f"val_tokens_{kind}" for kind in KINDS), *FORGETTING,
+)  # fmt: skip
 HISTORY = ("step", "passes", "train_loss", "dev_loss")
 
 REFERENCE_CORPUS = "tinyshakespeare"
@@ -66,8 +71,8 @@ All losses are nats per token, of the weights that are best on dev. Several seed
 standard deviation of the sample.
 
 - **Train**: in eval mode (no dropout), on as many tokens of train as val has.
-- **Dev**: the last 5 % of what isn't val. It chooses the best step and stops training early; val does
-  neither.
+- **Dev**: the first 5 % of the text. It chooses the best step and stops training early; val, its last 10 %,
+  does neither.
 - **Val (exact)**: every token of val but the first, scored once, with at least half a block of context where
   the text has it.
 - **Val at the last step**: the same, of the weights that training ended with.
@@ -77,18 +82,26 @@ standard deviation of the sample.
   its ≈6.
 - **Perplexity**: exp of the mean val (exact). **Bits/char**: val (exact) per character, which compares across
   tokenizers.
-- **Trigram rows**: what counting the same tokens reaches; `trigram_all` counts dev too. The reference trained on
-  those tokens as well, which stand right before val: set its figures beside ours with the gap between the two
-  trigrams in mind.
+- **Trigram rows**: what counting the same train tokens reaches, alone and with a cache of the text so far.
+- **Ensemble rows**: the probabilities of all seeds' models, averaged.
 - **Passes**: how often each train token was seen. An epoch is a walk over the windows; where these overlap,
   it is several passes: one epoch of the reference is about 8.
 """
 
 SPLITS_LEGEND = """\
 Val (exact) by kind of token, with the number of tokens of each kind; several seeds: their mean. A heading is a
-line of its own that ends with a colon. A *new speaker* has no heading in train, a *new type* no token. **Held-out
-text** is of the kind that our own base was pretrained on, and was kept from it: what fine-tuned rows lose there
-against the base, they have forgotten.
+line of its own that ends with a colon. A *new speaker* has no heading in train, a *new type* no token.
+"""
+
+FORGETTING_LEGEND = """\
+Loss on texts of other kinds, which no row has seen, and KL(base || row) of the next token's distribution there, in
+nats per token: what a fine-tuned row loses against the base, it has forgotten. *Base's corpus* is text of the kind
+that our own base was pretrained on, kept from it. The KL of the base to itself is 0.
+"""
+
+DIFFERENCES_LEGEND = """\
+Val (exact) of the row above less that of the row at the left: the mean over the seeds of the difference with the same
+seed, and ± its standard deviation. **\\*** marks a difference of more than two standard deviations.
 """
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; greys for what isn't trained here
@@ -96,12 +109,18 @@ COLOURS = {
     **dict.fromkeys(config.BASELINES, "#a6a6a6"),
     "base": "#666666",
     "scratch": "#D55E00",
-    "finetune": "#0072B2",
-    "finetune_long": "#009E73",
+    "scratch_tuned": "#E69F00",
+    "finetune": "#56B4E9",
+    "finetune_long": "#0072B2",
+    "finetune_tuned": "#009E73",
+    "finetune_lora": "#CC79A7",
+    "scratch_ensemble": "#E69F00",
+    "scratch_ensemble_cache": "#E69F00",
+    "finetune_ensemble": "#009E73",
 }
-OTHER_COLOUR = "#CC79A7"
+OTHER_COLOUR = "#000000"
 GRID: dict[str, Any] = {"color": "#e6e6e6", "linewidth": 0.8}
-FIGSIZE, DPI = (8, 4.5), 120
+FIGSIZE, DPI = (8, 5), 120
 
 
 class ReportError(UserError, ValueError):
@@ -182,6 +201,7 @@ def write(params: config.Params) -> Path:
     _write(out / SAMPLES, _samples_md(report))
     _write_figure(out / LOSS_CURVES, report, _draw_loss_curves)
     _write_figure(out / VAL_LOSS, report, _draw_val_loss)
+    _write_figure(out / FORGETTING_PNG, report, _draw_forgetting)
     return out
 
 
@@ -211,7 +231,11 @@ def summary(scale: str) -> str:
         else:
             notes = textwrap.shorten(row["notes"], 107 - width, placeholder=" …")
             lines.append(f"{row['row']:{width}}   {notes}")
-    lines += ["", f"table:   {out / TABLE_MD}", f"figures: {out / LOSS_CURVES}, {out / VAL_LOSS}"]
+    lines += [
+        "",
+        f"table:   {out / TABLE_MD}",
+        f"figures: {out / LOSS_CURVES}, {out / VAL_LOSS}, {out / FORGETTING_PNG}",
+    ]
     return "\n".join([*lines, f"samples: {out / SAMPLES}"])
 
 
@@ -247,6 +271,8 @@ def _read_row(name: str, params: config.Params, corpus: str) -> Row:
     if name not in config.TRAINED_ROWS:  # one model for all seeds
         seeds = seeds[:1]
     tables, problems, missing = {}, [], []
+    if name in config.ENSEMBLES and len(seeds) < 2 and len(params.seeds) < 2:
+        return Row(name, problem="one seed only: an ensemble needs two (seeds in params.yaml)")
     for seed in seeds:
         try:
             tables[seed] = _read_evaluation(at.evaluation(name, seed), name)
@@ -290,8 +316,10 @@ def _read_evaluation(path: Path, row: str) -> dict[str, float]:
 def _read_history(path: Path) -> pd.DataFrame:
     """Losses at each evaluation during training, or a ReportError that names the file."""
     try:
-        table = pd.read_csv(path)[list(HISTORY)].astype({"step": int}).round(6)
-        good = len(table) > 0 and table.astype(float).abs().lt(1e15).all(axis=None)
+        table = pd.read_csv(path)
+        wanted = [*HISTORY, *(name for name in FORGETTING if name in table)]
+        table = table[wanted].astype({"step": int}).round(6)
+        good = len(table) > 0 and table[list(HISTORY)].astype(float).abs().lt(1e15).all(axis=None)
     except FileNotFoundError:
         raise ReportError(f"{path}: not there") from None
     except (OSError, KeyError, TypeError, ValueError):  # what pandas raises is a ValueError
@@ -319,6 +347,8 @@ def _notes(name: str, evaluations: pd.DataFrame, params: config.Params, corpus: 
     """What a reader must know of a row, in a few words, from its own figures."""
     if name in config.BASELINES:
         notes = _baseline_notes(name, evaluations)
+    elif name in config.ENSEMBLES:
+        notes = _ensemble_notes(name, evaluations, params)
     else:
         notes = _base_notes(params, corpus) if name == "base" else _training_notes(evaluations)
     return notes + ([CORPORA[corpus]] if corpus == "plays" else [])
@@ -329,12 +359,21 @@ def _baseline_notes(name: str, evaluations: pd.DataFrame) -> list[str]:
     return {
         "unigram": ["counts of the train tokens, each one up"],
         "trigram": ["interpolated Kneser-Ney on the train tokens"],
-        "trigram_cache": [
-            f"the same, with a unigram of the last {facts.get('cache_size', 0):g} tokens at "
-            f"{facts.get('cache_weight', 0):g}, chosen on dev"
-        ],
-        "trigram_all": ["the same trigram on train and dev, which the reference's rows have seen"],
+        "trigram_cache": [f"the same, {_cache_note(facts)}"],
     }[name]
+
+
+def _ensemble_notes(name: str, evaluations: pd.DataFrame, params: config.Params) -> list[str]:
+    member, cached = config.ENSEMBLES[name]
+    note = f"{len(params.seeds)} seeds of {member}, probabilities averaged"
+    return [note + (f", {_cache_note(evaluations.iloc[0])}" if cached else "")]
+
+
+def _cache_note(facts: pd.Series) -> str:
+    return (
+        f"with a unigram of the last {facts.get('cache_size', 0):g} tokens at {facts.get('cache_weight', 0):g}, "
+        "chosen on dev"
+    )
 
 
 def _base_notes(params: config.Params, corpus: str) -> list[str]:
@@ -396,12 +435,12 @@ def _table_md(report: Report) -> str:
         "Parameters": lambda f: f"{f['parameters']:,}",
     }
     main = _markdown(report, columns, notes=True)
-    return f"# {_heading(report)}\n\n{main}\n\n{LEGEND}\n{_splits_md(report)}"
+    parts = (_splits_md(report), _forgetting_md(report), _differences_md(report))
+    return "\n".join([f"# {_heading(report)}\n\n{main}\n\n{LEGEND}", *filter(None, parts)])
 
 
 def _splits_md(report: Report) -> str:
-    """Val loss by kind of token, and the loss on another text."""
-    base = next((row.figures.get("other_loss") for row in report.rows if row.name == "base"), None)
+    """Val loss by kind of token."""
     counts: dict[str, int | float] = {}
     for row in report.rows:
         counts |= {key: value for key, value in row.figures.items() if key.startswith("val_tokens_")}
@@ -416,10 +455,50 @@ def _splits_md(report: Report) -> str:
         return lambda f: f"{f[f'val_loss_{kind}']:.3f}"
 
     columns = {f"{name} ({counts[f'val_tokens_{kind}']:,})": of(kind) for kind, name in names.items()}
-    columns["Held-out text"] = lambda f: f"{f['other_loss']:.3f}"
-    if base is not None:
-        columns["… less the base's"] = lambda f: f"{f['other_loss'] - base:+.3f}"
     return f"# Where the loss is\n\n{_markdown(report, columns)}\n\n{SPLITS_LEGEND}"
+
+
+def _forgetting_md(report: Report) -> str:
+    """Loss on other texts and distance from the base there."""
+    names = {"base_corpus": "Base's corpus", "wikitext": "WikiText-2"}
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {}
+    for text, name in names.items():
+        base = next(
+            (row.figures.get(f"other_loss_{text}") for row in report.rows if row.name == "base"), None
+        )
+        if base is None:
+            continue
+
+        def loss(f: dict[str, Any], text: str = text) -> str:
+            return f"{f[f'other_loss_{text}']:.3f}"
+
+        def change(f: dict[str, Any], text: str = text, base: float = base) -> str:
+            return f"{f[f'other_loss_{text}'] - base:+.3f}"
+
+        def kl(f: dict[str, Any], text: str = text) -> str:
+            return f"{f[f'kl_{text}']:.3f}"
+
+        columns |= {f"{name}: loss": loss, "… less the base's": change, f"{name}: KL": kl}
+        columns = {key.replace("… less", f"{name}: … less"): show for key, show in columns.items()}
+    if not columns:
+        return "# Forgetting\n\nNot measured: the base was not measured on a text of another kind.\n"
+    return f"# Forgetting\n\n{_markdown(report, columns)}\n\n{FORGETTING_LEGEND}"
+
+
+def _differences_md(report: Report) -> str:
+    """Which rows differ by more than their seeds do."""
+    rows = [row for row in report.rows if row.name in config.TRAINED_ROWS and not row.problem]
+    if len(report.params.seeds) < 2:
+        return "# Differences and their spread\n\nOne seed only: nothing can be said of the spread.\n"
+    lines = ["| | " + " | ".join(row.name for row in rows[1:]) + " |", "|---|" + "---:|" * (len(rows) - 1)]
+    for i, row in enumerate(rows[:-1]):
+        cells = ["" for _ in rows[1 : i + 1]]
+        for other in rows[i + 1 :]:
+            gaps = other.evaluations["val_loss"] - row.evaluations["val_loss"]  # seed by seed
+            larger = abs(gaps.mean()) > 2 * gaps.std()
+            cells.append(f"{gaps.mean():+.3f} ± {gaps.std():.3f}" + (" **\\***" if larger else ""))
+        lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
+    return "# Differences and their spread\n\n" + "\n".join(lines) + "\n\n" + DIFFERENCES_LEGEND
 
 
 def _markdown(
@@ -477,7 +556,10 @@ def _curves(report: Report) -> pd.DataFrame:
         for seed, history in row.histories.items()
     ]
     columns = ["row", "seed", *HISTORY]
-    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(parts)
+    return table[[*columns, *(name for name in FORGETTING if name in table)]]
 
 
 # --- the figures -----------------------------------------------------------------------------------------
@@ -530,6 +612,39 @@ def _draw_loss_curves(report: Report, axes: Axes) -> None:
     ]
     axes.legend(handles=key, fontsize=9, loc="upper right", framealpha=0.9, edgecolor="none")
     axes.set_ylabel("nats per token")
+    axes.grid(**GRID)
+
+
+def _draw_forgetting(report: Report, axes: Axes) -> None:
+    """Loss on the base's own kind of text against dev loss, at the end of each epoch: learning goes left, forgetting up."""
+    text = next(
+        (text for text in OTHER if any(f"other_loss_{text}" in row.figures for row in report.rows)), None
+    )
+    base = next((row.figures for row in report.rows if row.name == "base"), {})
+    key = f"other_loss_{text}"
+    for row in report.rows:
+        colour = COLOURS.get(row.name, OTHER_COLOUR)
+        for number, history in enumerate(row.histories.values()):
+            if key not in history or key not in base:
+                continue
+            ends = history[history[key].notna()]
+            x, y = [base["dev_loss"], *ends["dev_loss"]], [base[key], *ends[key]]
+            axes.plot(x, y, "-o", color=colour, linewidth=1.4, markersize=4, label="" if number else row.name)
+            for place in (1, 6):
+                if place < len(x) and number == 0:
+                    axes.annotate(
+                        f"{place}", (x[place], y[place]), xytext=(5, 4), textcoords="offset points",
+                        color=colour, fontsize=9,
+                    )  # fmt: skip
+    if key in base:
+        axes.plot(
+            base["dev_loss"], base[key], "s", color=COLOURS["base"], markersize=7, label="base, zero-shot"
+        )
+        axes.legend(fontsize=9, framealpha=0.9, edgecolor="none", title="numbers: epochs", title_fontsize=9)
+    else:
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", style="italic")
+    axes.set_xlabel("dev loss, nats per token: learning goes to the left")
+    axes.set_ylabel(f"loss on {str(text).replace('_', ' ')}, nats per token:\nforgetting goes up")
     axes.grid(**GRID)
 
 

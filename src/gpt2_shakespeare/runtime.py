@@ -84,6 +84,9 @@ def start(settings: config.Runtime) -> Runtime:
     if dtype == torch.bfloat16 and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
         dtype = torch.float16
         notes.append("this GPU has no bf16: fp16 with a gradient scaler")
+    if dtype == torch.bfloat16 and device.type == "cpu" and not cpu_has_bf16():
+        dtype = torch.float32
+        notes.append("this CPU has no bf16: fp32")
     if dtype == torch.float16 and device.type == "cpu":
         raise config.ConfigError("runtime.precision: fp16 needs a GPU; set it to fp32 or bf16")
     if settings.compile:
@@ -102,6 +105,13 @@ def start(settings: config.Runtime) -> Runtime:
     for note in notes:
         log.warning(note)
     return Runtime(device, dtype, settings.threads, settings.compile, tuple(notes))
+
+
+def cpu_has_bf16() -> bool:
+    """Whether products in bf16 are done in hardware; emulated ones take a hundred times as long as in fp32."""
+    if platform.machine() in ("x86_64", "AMD64"):
+        return torch.cpu._is_avx512_bf16_supported()
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _find_compiler(device: torch.device) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import tiktoken
 from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 
@@ -82,3 +83,17 @@ def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
     names += [merge.replace(" ", "") for merge in merges] + [END_OF_TEXT]
     (folder / "encoder.json").write_text(json.dumps({name: i for i, name in enumerate(names)}))
     return load(folder)
+
+
+def shapes(encoding: tiktoken.Encoding) -> np.ndarray:
+    """A number for how each type is written, int64 (n_vocab,): with a space before it or not, lower case, Capitalised or
+    UPPER CASE; -1 for what isn't ASCII letters only.
+    """
+    found = np.full(encoding.n_vocab, -1)
+    for token in range(encoding.n_vocab):
+        text = encoding.decode_single_token_bytes(token)
+        word = text.removeprefix(b" ")
+        if word.isascii() and word.isalpha():
+            case = 0 if word.islower() else 1 if word[1:].islower() else 2
+            found[token] = 2 * case + (word != text)
+    return found

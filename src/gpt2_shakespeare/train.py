@@ -16,13 +16,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from gpt2_shakespeare import checkpoint, config, optim, parallel, paths, runtime
 from gpt2_shakespeare.checkpoint import Checkpoints
-from gpt2_shakespeare.data import Batches, DataError, Tokens
+from gpt2_shakespeare.data import Batches, DataError, Renaming, Tokens
 from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.evaluate import quick_loss
 from gpt2_shakespeare.model import GPT, GPTConfig, ModelError
@@ -51,15 +52,26 @@ def new_model(settings: config.FromScratch, vocab_size: int, seed: int) -> GPT:
 
 
 def plan(
-    tokens: Tokens, settings: config.Training, context: Sequence[config.Context], seed: int
+    tokens: Tokens,
+    settings: config.Training,
+    context: Sequence[config.Context],
+    seed: int,
+    shapes: np.ndarray | None = None,
 ) -> list[Phase]:
     """The phases of a run; raises DataError where the text is shorter than a window."""
     phases: list[Phase] = []
-    start = 0
+    start, renaming = 0, None
+    if settings.renaming:
+        if shapes is None:
+            raise ValueError("renaming needs the shapes of the token types")
+        renaming = Renaming(tokens, shapes, settings.renaming.share, settings.renaming.below)
     for part in context:
         stride = min(settings.stride or part.block_size, part.block_size)
         per_step = settings.batch_size * settings.grad_accum_steps
-        batches = Batches(tokens, part.block_size, stride, per_step, seed)
+        batches = Batches(
+            tokens, part.block_size, stride, per_step, seed,
+            random_offsets=settings.random_offsets, renaming=renaming,
+        )  # fmt: skip
         phases.append(Phase(batches, start, batches.steps(part.epochs)))
         start += phases[-1].steps
     return phases
@@ -111,6 +123,8 @@ class Trainer:
         seed: int,
         machine: runtime.Runtime,
         label: str = "train",
+        shapes: np.ndarray | None = None,
+        probe: Callable[[GPT], dict[str, float]] | None = None,
     ):
         """
         Args:
@@ -118,6 +132,8 @@ class Trainer:
             settings: batch_size windows a micro-batch, grad_accum_steps of them a step.
             context: the phases, in order.
             label: what log and progress bar call this run.
+            shapes: of the token types (`tokenizer.shapes`), where the settings ask for renaming.
+            probe: measures the model at every epoch's end; what it finds goes into the history.
 
         Raises:
             DataError: the text is shorter than a window.
@@ -126,6 +142,7 @@ class Trainer:
         """
         self.model, self.settings, self.machine, self.seed, self.label = model, settings, machine, seed, label
         self.train_tokens, self.dev_tokens, self.context = train_tokens, dev_tokens, context
+        self.probe = probe
         for block_size in {part.block_size for part in context}:
             if block_size > model.config.block_size:
                 raise ModelError(
@@ -141,7 +158,7 @@ class Trainer:
                 f"grad_accum_steps: {settings.grad_accum_steps} micro-batches a step can't be shared evenly by "
                 f"{self.ranks.world_size} processes; make it a multiple, and batch_size smaller"
             )
-        self.phases = plan(train_tokens, settings, context, seed)
+        self.phases = plan(train_tokens, settings, context, seed, shapes)
         self.max_steps = self.phases[-1].start + self.phases[-1].steps
         self.model.to(machine.device).train()
         if machine.compile:
@@ -250,12 +267,14 @@ class Trainer:
             progress.tokens += targets.numel()
             bar.set_postfix_str(f"loss {loss:.3f}, lr {lr:.1e}, {self._speed():,.0f} tokens/s", refresh=False)
             bar.update()
-            if progress.phase_step % settings.eval_interval == 0 or progress.phase_step == phase.steps:
-                self._evaluate(phase.batches.block_size, lr)
+            ends = progress.phase_step == phase.steps
+            probes = self.probe is not None and (ends or progress.phase_step % phase.batches.steps(1) == 0)
+            if progress.phase_step % settings.eval_interval == 0 or ends or probes:
+                self._evaluate(phase.batches.block_size, lr, probes)
                 if settings.patience is not None and progress.evaluations_without_gain >= settings.patience:
                     log.info("%s: dev loss has not fallen for %d evaluations", self.label, settings.patience)
                     return
-            if progress.phase_step == phase.steps:
+            if ends:
                 return
             yield
 
@@ -317,8 +336,9 @@ class Trainer:
         self.running.append(mean)
         return float(mean)
 
-    def _evaluate(self, block_size: int, lr: float) -> None:
-        """Add train and dev loss in eval mode to the history; keep the weights if dev is at its best."""
+    def _evaluate(self, block_size: int, lr: float, probes: bool) -> None:
+        """Add train and dev loss in eval mode to the history, and what the probe finds; keep the weights if dev is
+        at its best."""
         progress = self.progress
         train_loss, dev_loss = self.ranks.from_first(lambda: self._quick_losses(block_size))
         if not math.isfinite(dev_loss):
@@ -329,6 +349,8 @@ class Trainer:
             self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         else:
             progress.evaluations_without_gain += 1
+        probe = self.probe if probes else None
+        probed = self.ranks.from_first(lambda: probe(self.model) if probe else {})
         passes = progress.tokens / len(self.train_tokens)
         progress.history.append(
             {
@@ -340,6 +362,7 @@ class Trainer:
                 "train_loss": round(train_loss, 6),
                 "dev_loss": round(dev_loss, 6),
             }
+            | {name: round(value, 6) for name, value in probed.items()}
         )
         self.running.clear()
         log.info(
@@ -362,7 +385,8 @@ class Trainer:
     def _write_history(self, out: Path) -> None:
         progress = self.progress
         with open(out / paths.HISTORY, "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(progress.history[0]), lineterminator="\n")
+            names = dict.fromkeys(name for line in progress.history for name in line)
+            writer = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
             writer.writeheader()
             writer.writerows(progress.history)
         passing = ("history", "phase", "phase_step")

@@ -1,0 +1,91 @@
+"""One-factor runs of a recipe on dev: what each change of the settings is worth, in nats per token.
+
+    dvc exp run -S scale=laptop          # or as far as the stages prepare and base
+    python benchmarks/recipe.py scratch_tuned --variants start 'resid_dropout=0.3' --seeds 1337 1
+
+A variant is `start`, the section as it stands in params.yaml, or one or more changes joined by `,`: key=value, where
+a dot leads into a table (model.n_layer=6) and the value is YAML. Trains on train, and scores all of dev exactly with the
+weights of the last step and of the best one; val is not read. Adds lines to benchmarks/recipe.csv.
+"""
+
+import argparse
+import csv
+import tempfile
+import time
+from pathlib import Path
+
+import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
+import yaml
+
+from gpt2_shakespeare import config, data, evaluate, paths, runtime, tokenizer
+from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.train import Trainer, new_model
+
+OUT = Path(__file__).with_suffix(".csv")
+
+
+def changed(raw: dict, variant: str) -> dict:
+    """A section of params.yaml with a variant's changes."""
+    for change in variant.split(",") if variant != "start" else ():
+        key, _, value = change.partition("=")
+        *above, last = key.split(".")
+        table = raw
+        for name in above:
+            table = table[int(name)] if isinstance(table, list) else table[name]
+        table[last] = yaml.safe_load(value.replace(";", ","))
+    return raw
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("section", help="of the scale, such as scratch_tuned")
+    parser.add_argument("--scale", default="laptop")
+    parser.add_argument("--variants", nargs="+", default=["start"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1337])
+    parser.add_argument("--epochs", type=int, default=6, help="of a fine-tuned section")
+    args = parser.parse_args()
+    at = paths.Paths(args.scale)
+    encoding = tokenizer.load(at.tokenizer)
+    shapes = tokenizer.shapes(encoding)
+    for variant in args.variants:
+        raw = yaml.safe_load(Path("params.yaml").read_text())
+        changed(raw["scales"][args.scale][args.section], variant)
+        scale = config.parse(raw).scales[args.scale]
+        settings = getattr(scale, args.section)
+        machine = runtime.start(scale.runtime)
+        train, dev = (data.load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
+        for seed in args.seeds:
+            if isinstance(settings, config.FromScratch):
+                model, context = new_model(settings, encoding.n_vocab, seed), settings.context
+            else:
+                model = GPT.from_pretrained(at.base, **settings.dropouts())
+                context = [config.Context(block_size=settings.block_size, epochs=args.epochs)]
+            started = time.perf_counter()
+            trainer = Trainer(
+                model, train, dev, settings, context, seed=seed, machine=machine, label=variant, shapes=shapes
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                progress = trainer.run(Path(folder))
+                last = Path(folder) / paths.LAST
+                ended = GPT.from_pretrained(last) if last.is_dir() else model
+                line = {
+                    "section": args.section, "variant": variant, "seed": seed,
+                    "dev_loss": round(evaluate.exact_loss(model, dev), 4),
+                    "dev_loss_last": round(evaluate.exact_loss(ended, dev), 4),
+                    "best_step": progress.best_step, "steps": progress.step,
+                    "passes": round(progress.tokens / len(train), 2),
+                    "minutes": round((time.perf_counter() - started) / 60, 1),
+                }  # fmt: skip
+            print(line, flush=True)
+            new = not OUT.exists()
+            with open(OUT, "a", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(line), lineterminator="\n")
+                if new:
+                    writer.writeheader()
+                writer.writerow(line)
+
+
+if __name__ == "__main__":
+    main()

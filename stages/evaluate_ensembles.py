@@ -1,0 +1,39 @@
+"""Losses of several seeds' models as one: their probabilities averaged, and a cache of the text mixed in."""
+
+import json
+
+import numpy as np
+from stage import stage
+
+from gpt2_shakespeare import analysis, config, data, ngram, paths, tokenizer
+
+
+def main() -> None:
+    params = config.load()
+    at = paths.Paths(params.scale)
+    corpus = json.loads(at.corpus_facts.read_text())
+    tokens = {
+        part: data.load_tokens(at.tokens(part), corpus["vocab_size"]) for part in ("train", "dev", "val")
+    }
+    masks = analysis.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
+    paths.fresh(at.evaluation(next(iter(config.ENSEMBLES)), 0).parent)
+    if len(params.seeds) < 2:
+        return  # no ensemble: the report shows its rows as missing
+    for row, (member, cached) in config.ENSEMBLES.items():
+        losses = [np.load(at.token_losses(member, seed), allow_pickle=False) for seed in params.seeds]
+        p = {part: np.mean([np.exp(-each[part]) for each in losses], axis=0) for part in ("dev", "val")}
+        result: dict[str, float] = {}
+        if cached:
+            cache = ngram.best_cache(tokens["dev"], p["dev"])
+            p = {part: cache.mix(tokens[part], p[part]) for part in p}
+            result |= {"cache_weight": cache.weight, "cache_size": cache.size}
+        result |= {f"{part}_loss": ngram.loss(p[part]) for part in p}
+        result |= analysis.split_losses(-np.log(p["val"]), masks)
+        result["bits_per_char"] = data.bits_per_char(
+            result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
+        )
+        at.evaluation(row, 0).write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    stage(main)

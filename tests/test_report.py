@@ -19,11 +19,16 @@ VAL = {
     "unigram": 6.57,
     "trigram": 5.49,
     "trigram_cache": 5.05,
-    "trigram_all": 4.77,
     "base": 5.1,
     "scratch": 4.9,
+    "scratch_tuned": 4.6,
     "finetune": 4.4,
     "finetune_long": 4.2,
+    "finetune_tuned": 4.1,
+    "finetune_lora": 4.3,
+    "scratch_ensemble": 4.5,
+    "scratch_ensemble_cache": 4.4,
+    "finetune_ensemble": 4.0,
 }
 PROMPT = "First Citizen:\n"
 
@@ -46,11 +51,10 @@ def change(path: Path, **values: object) -> None:
 
 def evaluation(row: str, nth: int) -> dict[str, float]:
     """Figures as stages/evaluate.py writes them; the nth seed is 0.02 nats above the first."""
-    if row in config.BASELINES:
-        facts = {"train_loss": 3.0, "dev_loss": 5.3, "val_loss": VAL[row], "bits_per_char": 2.6}
-        if row == "trigram_all":
-            del facts["dev_loss"]
-        return facts | ({"cache_weight": 0.1, "cache_size": 800} if row == "trigram_cache" else {})
+    if row in config.BASELINES or row in config.ENSEMBLES:
+        facts = {"dev_loss": 5.3, "val_loss": VAL[row], "bits_per_char": 2.6}
+        facts |= {"train_loss": 3.0} if row in config.BASELINES else {}
+        return facts | ({"cache_weight": 0.1, "cache_size": 800} if row.endswith("cache") else {})
     loss = VAL[row] + 0.02 * nth
     facts: dict[str, float] = {
         "train_loss": loss - 0.5, "dev_loss": loss - 0.1, "val_loss": loss, "val_loss_reference": loss + 0.03,
@@ -65,7 +69,7 @@ def evaluation(row: str, nth: int) -> dict[str, float]:
 
 def history(row: str, nth: int) -> str:
     """A curve that falls to the row's dev loss; the scratch row turns up at its end."""
-    last_pass = {"scratch": 8.0, "finetune": 1.0, "finetune_long": 6.0}[row]
+    last_pass = {"scratch": 8.0, "finetune": 1.0}.get(row, 6.0)
     lines = ["step,passes,block_size,learning_rate,running_train_loss,train_loss,dev_loss"]
     start = 9.0 if row == "scratch" else 5.0
     low = VAL[row] - 0.1 + 0.02 * nth
@@ -102,7 +106,7 @@ def results(at: Paths) -> dict[str, dict[str, float]]:
 def line(at: Paths, row: str) -> list[str]:
     """The cells of a row in table.md, notes last."""
     lines = (at.metrics / report.TABLE_MD).read_text(encoding="utf-8").splitlines()
-    (found,) = [one for one in lines if one.startswith(f"| {row} |")]
+    found = next(one for one in lines if one.startswith(f"| {row} |"))
     return [cell.strip() for cell in found.strip("|").split(" | ")]
 
 
@@ -132,7 +136,12 @@ def test_the_same_input_gives_the_same_bytes():
     first, second = ({name: raw for name, raw in one.items() if name != samples} for one in contents)
     assert first == second
     tables = {report.RESULTS, report.TABLE_CSV, report.TABLE_MD, report.CURVES}
-    assert set(contents[0]) == tables | {report.LOSS_CURVES, report.VAL_LOSS, report.SAMPLES}
+    assert set(contents[0]) == tables | {
+        report.LOSS_CURVES,
+        report.VAL_LOSS,
+        report.FORGETTING_PNG,
+        report.SAMPLES,
+    }
     for name, raw in first.items():
         assert len(raw) < 150_000
         if name.endswith(".png"):
@@ -195,7 +204,7 @@ def test_a_row_without_a_good_evaluation_is_missing_and_says_why(damage, reason)
     path = at.evaluation("finetune", 1337)
     damage(path)
     report.write(params())
-    assert set(results(at)) == set(config.ROWS) - {"finetune"}
+    assert set(results(at)) == {*config.BASELINES, *config.MODEL_ROWS} - {"finetune"}
     *cells, notes = line(at, "finetune")
     assert cells[1:] == ["–"] * 10
     assert notes == f"missing: {path}: {reason}"
@@ -250,7 +259,7 @@ def test_a_row_without_its_history_keeps_its_figures_but_has_no_curve(raw):
     report.write(params())
     assert results(at)["scratch"]["val_loss"] == 4.9
     assert f"no curve: {path}: not" in line(at, "scratch")[-1]
-    assert set(pd.read_csv(at.metrics / report.CURVES)["row"]) == {"finetune", "finetune_long"}
+    assert set(pd.read_csv(at.metrics / report.CURVES)["row"]) == config.TRAINED_ROWS.keys() - {"scratch"}
 
 
 def test_with_a_row_missing_and_without_any_history_all_files_are_written():
@@ -280,15 +289,16 @@ def test_the_reference_stands_only_beside_tiny_shakespeare(corpus):
     at = fill(corpus=corpus)
     report.write(params())
     column = [line(at, row)[6] for row in config.ROWS]
-    theirs = [*["–"] * 5, "4.75", "3.3424", "3.20"]
-    assert column == (theirs if corpus == "tinyshakespeare" else ["–"] * 8)
+    theirs = {"scratch": "4.75", "finetune": "3.3424", "finetune_long": "3.20"}
+    assert column == [theirs.get(row, "–") if corpus == "tinyshakespeare" else "–" for row in config.ROWS]
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_built_in_text_is_called_so_everywhere():
     at = fill("demo", corpus="plays")
     report.write(params("demo"))
-    assert all("built-in text, not Shakespeare" in line(at, row)[-1] for row in config.ROWS)
+    rows = (*config.BASELINES, *config.MODEL_ROWS)
+    assert all("built-in text, not Shakespeare" in line(at, row)[-1] for row in rows)
     for name in (report.TABLE_MD, report.SAMPLES):
         assert (
             "built-in text, not Shakespeare"
@@ -336,7 +346,7 @@ def test_heading_names_what_was_compared():
     assert (at.metrics / report.TABLE_MD).read_text(encoding="utf-8").splitlines()[0] == (
         "# Scale laptop: Tiny Shakespeare (288,996 train, 15,226 dev, 33,803 val tokens); "
         "base: openai-community/gpt2; base 124M parameters; "
-        "scratch, finetune and finetune_long 7M parameters; seeds 1, 2"
+        "scratch, scratch_tuned, finetune, finetune_long, finetune_tuned and finetune_lora 7M parameters; seeds 1, 2"
     )
 
 
@@ -419,21 +429,85 @@ def test_where_the_loss_is_has_a_table_of_its_own():
         facts = json.loads(file.read_text())
         for kind in report.KINDS:
             facts |= {f"val_loss_{kind}": 3.0, f"val_tokens_{kind}": 1234}
-        if row in config.MODEL_ROWS:
-            facts["other_loss"] = 4.5 if row == "base" else 5.25
         put(file, facts)
     report.write(params())
-    page = (at.metrics / report.TABLE_MD).read_text(encoding="utf-8").split("# Where the loss is")[1]
-    assert "Headings, new speaker (1,234)" in page
-    lines = {
-        line.split(" | ")[0]: line.split(" | ")[1:] for line in page.splitlines() if line.startswith("| ")
-    }
-    assert lines["| trigram"] == ["3.000"] * 6 + ["–", "– |"]
-    assert lines["| base"][-2:] == ["4.500", "+0.000 |"]
-    assert lines["| finetune"][-2:] == ["5.250", "+0.750 |"]
+    head, lines = part(at, "Where the loss is")
+    assert "Headings, new speaker (1,234)" in head
+    assert lines["trigram"] == lines["finetune"] == ["3.000"] * 6
     table = pd.read_csv(at.metrics / report.TABLE_CSV, index_col="row")
     assert table.loc["finetune", "val_tokens_new_type"] == 1234
     assert not set(report.SPLITS) & set(results(at)["finetune"])  # the metric stays easy to read
+
+
+def part(at: Paths, title: str) -> tuple[str, dict[str, list[str]]]:
+    """A part of table.md: its columns' names, and the cells of each row."""
+    page = (
+        (at.metrics / report.TABLE_MD).read_text(encoding="utf-8").split(f"# {title}\n")[1].split("\n# ")[0]
+    )
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    return page, {row[0]: row[1:] for row in rows}
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_what_is_forgotten_has_a_table_and_what_was_not_measured_is_a_dash():
+    at = fill()
+    for row in config.MODEL_ROWS:
+        base = row == "base"
+        change(
+            at.evaluation(row, 1337),
+            other_loss_wikitext=4.5 if base else 5.25,
+            kl_wikitext=0.0 if base else 0.5,
+        )
+    change(at.evaluation("scratch", 1337), other_loss_wikitext=None, kl_wikitext=None)
+    report.write(params())
+    head, lines = part(at, "Forgetting")
+    assert "WikiText-2" in head and "Base's corpus" not in head.splitlines()[1]
+    assert lines["base"] == ["4.500", "+0.000", "0.000"]
+    assert lines["finetune"] == ["5.250", "+0.750", "0.500"]
+    assert lines["scratch"] == lines["trigram"] == ["–", "–", "–"]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_without_other_texts_forgetting_is_said_to_be_unmeasured():
+    at = fill()
+    report.write(params())
+    assert "Not measured" in part(at, "Forgetting")[0]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_one_seed_has_neither_ensemble_nor_spread():
+    at = fill()
+    report.write(params())
+    assert line(at, "scratch_ensemble")[-1].startswith("missing: one seed only")
+    assert "One seed only" in part(at, "Differences and their spread")[0]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_difference_larger_than_its_spread_is_marked():
+    at = fill(seeds=(1, 2, 3))
+    for seed, loss in zip((1, 2, 3), (4.31, 4.43, 4.55), strict=True):  # finetune has 4.40, 4.42, 4.44
+        change(at.evaluation("finetune_lora", seed), val_loss=loss)
+    report.write(params(seeds=(1, 2, 3)))
+    lines = part(at, "Differences and their spread")[1]
+    names = list(config.TRAINED_ROWS)[1:]
+    cells = dict(zip(names, lines["finetune"], strict=True))
+    assert cells["finetune_lora"] == "+0.010 ± 0.100"
+    assert dict(zip(names, lines["scratch"], strict=True))["finetune"] == "-0.500 ± 0.000 **\\***"
+    assert line(at, "finetune_ensemble")[-1] == "3 seeds of finetune_tuned, probabilities averaged"
+
+
+def test_the_forgetting_figure_is_drawn_from_the_histories():
+    at = fill()
+    for row in ("finetune", "finetune_long"):
+        table = pd.read_csv(at.model(row, 1337) / "history.csv")
+        table["other_loss_wikitext"] = [4.6 if step % 100 == 0 else None for step in table["step"]]
+        table.to_csv(at.model(row, 1337) / "history.csv", index=False)
+    without = report.write(params()) / report.FORGETTING_PNG
+    before = without.read_bytes()
+    change(at.evaluation("base", 1337), other_loss_wikitext=4.4, kl_wikitext=0.0)
+    report.write(params())
+    assert without.read_bytes() != before
+    assert "other_loss_wikitext" in pd.read_csv(at.metrics / report.CURVES)
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -34,8 +34,8 @@ OVERFIT = 0.01  # nats per token that dev must rise after its best step to be ca
 MAX_LOSS = 700.0  # nats per token; exp() of more overflows
 
 # What an evaluation must hold; max_steps, the planned ones, may be there too.
-EVERY_ROW = ("train_loss", "val_loss", "bits_per_char")
-MODEL = ("dev_loss", "val_loss_reference", "parameters")
+EVERY_ROW = ("dev_loss", "val_loss", "bits_per_char")
+MODEL = ("train_loss", "val_loss_reference", "parameters")
 TRAINED = (
     "val_loss_last", "val_loss_reference_last", "dev_loss_last", "running_train_loss",
     "tokens_seen", "passes", "steps", "best_step",
@@ -223,10 +223,10 @@ def summary(scale: str) -> str:
     except (OSError, ValueError, LookupError):
         raise ReportError(f"{out}: no readable {TABLE_CSV} and {TABLE_MD} there; run `dvc repro`") from None
     width = max(len(name) for name in ("row", *table["row"]))
-    lines = [textwrap.fill(heading, 110), "", f"{'row':{width}}" + "".join(f"{name:>13}" for name in columns)]
+    lines = [textwrap.fill(heading, 110), "", f"{'row':{width}}" + "".join(f"{name:>12}" for name in columns)]
     for row in table.to_dict("records"):
         if row["val_loss"]:
-            cells = (f"{float(row[key]):13.4f}" if row[key] else f"{'–':>13}" for key in columns.values())
+            cells = (f"{float(row[key]):12.4f}" if row[key] else f"{'–':>12}" for key in columns.values())
             lines.append(f"{row['row']:{width}}" + "".join(cells))
         else:
             notes = textwrap.shorten(row["notes"], 107 - width, placeholder=" …")
@@ -268,11 +268,11 @@ def read(params: config.Params) -> Report:
 def _read_row(name: str, params: config.Params, corpus: str) -> Row:
     """One row with all its seeds; without one of them it is missing: a mean over fewer would mislead."""
     at, seeds = Paths(params.scale), sorted(params.seeds)
+    if name in config.ENSEMBLES and len(seeds) < 2:
+        return Row(name, problem="one seed only: an ensemble needs two (seeds in params.yaml)")
     if name not in config.TRAINED_ROWS:  # one model for all seeds
         seeds = seeds[:1]
     tables, problems, missing = {}, [], []
-    if name in config.ENSEMBLES and len(seeds) < 2 and len(params.seeds) < 2:
-        return Row(name, problem="one seed only: an ensemble needs two (seeds in params.yaml)")
     for seed in seeds:
         try:
             tables[seed] = _read_evaluation(at.evaluation(name, seed), name)
@@ -299,8 +299,8 @@ def _read_evaluation(path: Path, row: str) -> dict[str, float]:
     if trained:
         facts = {"max_steps": facts.get("steps")} | facts
     wanted: tuple[str, ...] = EVERY_ROW
-    if row in config.BASELINES:  # what has counted dev has no dev loss
-        wanted += tuple(key for key in ("dev_loss", "cache_weight", "cache_size") if key in facts)
+    if row in config.BASELINES or row in config.ENSEMBLES:
+        wanted += tuple(key for key in ("train_loss", "cache_weight", "cache_size") if key in facts)
     else:
         wanted += (*MODEL, *TRAINED, "max_steps") if trained else MODEL
     wanted += tuple(key for key in SPLITS if key in facts)

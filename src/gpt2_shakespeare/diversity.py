@@ -40,7 +40,9 @@ def self_bleu(texts: Sequence[Text], order: int = 4) -> float | None:
     logs = np.zeros(len(texts))
     for n in range(1, order + 1):
         counts = [Counter(ngrams(text, n)) for text in texts]
-        most: dict[tuple[int, ...], list[int]] = defaultdict(lambda: [0, 0])  # the two largest counts in a text
+        most: dict[tuple[int, ...], list[int]] = defaultdict(
+            lambda: [0, 0]
+        )  # the two largest counts in a text
         for of_text in counts:
             for gram, times in of_text.items():
                 most[gram] = sorted([*most[gram], times])[1:]

@@ -4,23 +4,28 @@ Every row's samples and the human text go through `Judge.figures`, in equal numb
 then can the figures be compared. Each text goes on from a prompt of val, and the human text is what stands there.
 """
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tiktoken
 
-from gpt2_shakespeare import diversity, memorisation, style
+from gpt2_shakespeare import config, data, diversity, memorisation, style, tokenizer
 from gpt2_shakespeare.data import DataError, Tokens
 from gpt2_shakespeare.ngram import Ngram
+from gpt2_shakespeare.paths import Paths
 
 NOVELTY = (4, 6, 8, 10)  # n of the n-grams looked up in train
 REPEATED = 4  # n of the n-grams that count as repeated within a text
+DECIMALS = 6  # of every figure
 
 
 def cut(tokens: Tokens, n: int, length: int, where: str) -> np.ndarray:
-    """n stretches of equal length from evenly spaced places, (n, length); they overlap where the text is short.
+    """n stretches of equal length from evenly spaced places, int64 (n, length); in a short text they overlap.
 
     Raises:
         DataError: the text is shorter than one stretch.
@@ -32,6 +37,31 @@ def cut(tokens: Tokens, n: int, length: int, where: str) -> np.ndarray:
         )
     starts = np.linspace(0, len(tokens) - length, n).astype(np.int64)
     return tokens[starts[:, None] + np.arange(length)].astype(np.int64)
+
+
+def human(val: Tokens, settings: config.Analysis, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Prompts (B, P) of val and what it goes on with, (B, T); draw 1 lies between those of draw 0.
+
+    Raises:
+        DataError: val is too short.
+    """
+    length = settings.prompt_tokens + settings.max_new_tokens
+    pieces = cut(val, 2 * settings.samples, length, "val")[draw::2]
+    return pieces[:, : settings.prompt_tokens], pieces[:, settings.prompt_tokens :]
+
+
+def write(out: Path, facts: dict[str, Any]) -> None:
+    """Facts as JSON, their figures rounded."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(_rounded(facts), indent=1) + "\n")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return round(value, DECIMALS) if isinstance(value, float) else value
 
 
 @dataclass(frozen=True)
@@ -49,6 +79,17 @@ class Judge:
     train: Tokens
     dev: Tokens
     val: Tokens
+
+    @classmethod
+    def read(cls, at: Paths) -> "Judge":
+        """With the tokenizer and tokens of a scale.
+
+        Raises:
+            DataError, TokenizerError: a file can't be used.
+        """
+        encoding = tokenizer.load(at.tokenizer)
+        parts = (data.load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev", "val"))
+        return cls(encoding, *parts)
 
     @cached_property
     def scorers(self) -> dict[str, Ngram]:

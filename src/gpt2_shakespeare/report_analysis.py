@@ -13,11 +13,11 @@ import matplotlib
 import matplotlib.style
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gpt2_shakespeare import config
 from gpt2_shakespeare.paths import Paths
@@ -89,11 +89,12 @@ VARIETY_LEGEND = """\
   **Compression**: bytes over zlib's. **Repeated 4-grams**: share that its text has had before. **Zipf**: how steeply
   tokens' frequencies fall with their rank.
 - **Off human**: mean of |log(figure / human figure)| over bits/char (scorer of train), distinct-2, self-BLEU,
-  compression and Zipf: 0 for human text, 0.1 for figures that are a tenth off.
+  compression and Zipf: 0.1 for figures that are a tenth off. For human text it is how far another draw of val is from
+  this one: rows as near as that are as human as these figures can tell.
 """
 DECODING_LEGEND = """\
-The distance **off human** (above) for every temperature and top-p, with the models of seed {seed}. A difference
-smaller than the ± of another seed says nothing. All cells are in analysis.csv.
+The distance **off human** (above) for every temperature and top-p, with the models of seed {seed}. Differences
+smaller than two draws of human text have, or than the ± over the seeds, say nothing. All cells are in analysis.csv.
 """
 
 
@@ -175,6 +176,9 @@ def _read_row(name: str, params: config.Params, human: dict[str, float]) -> Row:
         try:
             facts = _json(path)
             figures[seed] = _figures(path, facts, human)
+            if name == HUMAN:  # how far another draw of human text is from this one
+                other = _figures(path, {"figures": facts.get("other_draw")}, figures[seed])
+                figures[seed] |= {"off": other["off"]} if "off" in other else {}
             for part in recalled if name != HUMAN else ():
                 recalled[part][seed], mean = _recall(path, facts, part)
                 figures[seed] |= {
@@ -364,16 +368,18 @@ def _draw_decoding(params: config.Params, rows: list[Row]) -> Figure:
     columns = min(4, len(models))
     lines = -(-len(models) // columns)
     figure = Figure(figsize=(3.3 * columns, 3.6 * lines + 1.1), dpi=DPI, layout="constrained")
-    title = f"{params.scale}: how far texts are from human text, by temperature and top-p (0: not at all)"
+    title = f"{params.scale}: how far texts are from human text, by temperature and top-p (darker: nearer)"
     if not human.problem:
         figures = human.figures[0]
         title += (
-            f"\nsmall: bits/char by a trigram, and distinct-2; human text has "
-            f"{figures['bits_per_char_train']:.2f} and {figures['distinct_2']:.2f}"
+            f"\nbold: mean |log(figure / human figure)|, {_off(figures)} between two draws of human text; "
+            f"small: bits/char and distinct-2, of human text "
+            f"{figures.get('bits_per_char_train', math.nan):.2f} and {figures.get('distinct_2', math.nan):.2f}"
         )
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
-    known = [cell["off"] for row in models for cell in row.cells.values() if "off" in cell]
-    scale = Normalize(min(known, default=0), max(known, default=1))
+    known = [max(cell["off"], 1e-3) for row in models for cell in row.cells.values() if "off" in cell]
+    lowest = min(known, default=0.1)
+    scale = LogNorm(lowest, max(known, default=0.1) + 1e-9, clip=True)  # greedy text is far out
     for number, row in enumerate(models, 1):
         axes = figure.add_subplot(lines, columns, number)
         axes.set_title(row.name, fontsize=11, weight="bold", color=COLOURS.get(row.name, OTHER_COLOUR))
@@ -394,7 +400,7 @@ def _draw_decoding(params: config.Params, rows: list[Row]) -> Figure:
     return figure
 
 
-def _draw_grid(axes: Axes, params: config.Params, row: Row, scale: Normalize) -> None:
+def _draw_grid(axes: Axes, params: config.Params, row: Row, scale: LogNorm) -> None:
     temperatures, top_ps = sorted(params.analysis.temperatures), sorted(params.analysis.top_ps)
     colours = matplotlib.colormaps["Blues_r"]
     for (temperature, top_p), figures in row.cells.items():
@@ -456,6 +462,10 @@ def _draw_memorisation(params: config.Params, rows: list[Row]) -> Figure:
     novelty.set_xticks(NOVELTY)
     recall.set_title("share of prefixes continued as the original, greedily", fontsize=10)
     recall.set_xlabel("for at least so many tokens")
+    last = max((len(line.get_xdata()) for line in recall.lines), default=1)
+    some = [k for line in recall.lines for k, share in enumerate(line.get_ydata(), 1) if share > 0]
+    recall.set_xlim(1, min(last, max(some, default=1) + 1) + 0.2)
+    recall.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (novelty, recall):
         axes.set_yscale("symlog", linthresh=0.01)
         axes.set_ylim(0, 1)

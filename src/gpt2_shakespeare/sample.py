@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import tiktoken
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from gpt2_shakespeare.model import GPT, KVCache
 from gpt2_shakespeare.runtime import evaluating
 
 CANDIDATES = (1024, 8192)  # tokens that nearly always, and nearly surely, hold top_p
+BATCH = 32  # texts made at once: memory depends on it, no text does
 
 
 def generate(
@@ -74,6 +76,28 @@ def continuations(
         generator=[torch.Generator().manual_seed(seed) for seed in seeds],
     )
     return [encoding.decode(row) for row in tokens[:, ids.size(1) :].tolist()]
+
+
+def samples(
+    model: GPT, prompts: np.ndarray, max_new_tokens: int, *, temperature: float, top_p: float, seed: int
+) -> np.ndarray:
+    """What the model goes on with after each prompt: (B, T) -> (B, max_new_tokens), int64.
+
+    The first text has this seed, those after it the next ones; BATCH of them are made at once.
+    """
+    device, parts = model.transformer.wte.weight.device, []
+    for first in range(0, len(prompts), BATCH):
+        idx = torch.from_numpy(prompts[first : first + BATCH]).to(device)
+        texts = generate(
+            model,
+            idx,
+            max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            generator=[torch.Generator().manual_seed(seed + first + n) for n in range(len(idx))],
+        )
+        parts.append(texts[:, idx.size(1) :].cpu().numpy())
+    return np.concatenate(parts)
 
 
 def draw(

@@ -35,20 +35,28 @@ def results(project):
     return json.loads((project / "metrics/demo/results.json").read_text())
 
 
-FINETUNE_AND_WHAT_FOLLOWS = {"check", "finetune@1337", "evaluate@finetune-1337", "sample", "report"}
+FINETUNE_AND_WHAT_FOLLOWS = {
+    "check", "finetune@1337", "evaluate@finetune-1337", "sample", "report",
+    "analyse@finetune-1337", "decode@finetune", "report_analysis",
+}  # fmt: skip
+PAGES = (
+    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png",
+    "analysis.md", "analysis.csv", "decoding.png", "memorisation.png",
+)  # fmt: skip
 
 
 def test_repro_runs_everything_once(project):
     stages = ran(dvc(project, "repro"))
-    assert stages[0] == "check" and stages[-1] == "report"
-    assert len(stages) == len(set(stages)) == 14
+    assert stages[0] == "check" and set(stages[-2:]) <= {"report", "report_analysis"}
+    assert len(stages) == len(set(stages)) == 24
     assert list(results(project)) == list(config.ROWS)
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10
-    for name in ("table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png"):
+    for name in PAGES:
         assert (project / "metrics/demo" / name).stat().st_size > 100
     assert "Data and pipelines are up to date." in dvc(project, "repro")
     assert "finetune_long" in micro.stage(project, "report", "--print").stdout
+    assert "missing" not in (project / "metrics/demo/analysis.md").read_text()
 
 
 def test_a_forced_run_leaves_every_byte_as_it_was(project):
@@ -82,6 +90,8 @@ def test_a_new_seed_trains_only_itself_and_rows_become_means(project):
     assert trained == {"scratch@2", "finetune@2", "finetune_long@2"}
     evaluated = {name for name in stages if name.startswith("evaluate")}
     assert evaluated == {"evaluate@scratch-2", "evaluate@finetune-2", "evaluate@finetune_long-2"}
+    analysed = {name for name in stages if name.startswith(("analyse", "decode"))}
+    assert analysed == {"analyse@scratch-2", "analyse@finetune-2", "analyse@finetune_long-2"}
     files = {seed: project / f"data/demo/evaluation/scratch-{seed}.json" for seed in (1337, 2)}
     one, two = (json.loads(file.read_text())["val_loss"] for file in files.values())
     row = results(project)["scratch"]
@@ -110,7 +120,15 @@ def test_a_changed_setting_makes_only_its_stages_stale(project):
     assert stale(lambda p: p["scales"]["demo"]["finetune"].update(learning_rate=1e-3)) == {
         "finetune@1337", "finetune_long@1337",
     }  # fmt: skip
-    assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"sample", "report"}
+    texts = {"analyse_base", *(f"analyse@{row}-1337" for row in config.TRAINED_ROWS)}
+    grid = {"decode_base", *(f"decode@{row}" for row in config.TRAINED_ROWS)}
+    assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"sample", "report", "report_analysis", *texts}
+    assert stale(lambda p: p["analysis"].update(samples=4)) == {
+        "analyse_human",
+        "report_analysis",
+        *texts,
+        *grid,
+    }
     assert stale(lambda p: p["scales"]["laptop"]["scratch"].update(learning_rate=1e-3)) == set()
 
 

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 TABLES, TABLE_CSV, DECODING, MEMORISATION = "analysis.md", "analysis.csv", "decoding.png", "memorisation.png"
 
+DECIMALS = 6  # of every figure in analysis.csv
 HUMAN = "human"
 ROWS = (HUMAN, *config.MODEL_ROWS)
 NOVELTY = (4, 6, 8, 10)
@@ -201,12 +202,12 @@ def _read_row(name: str, params: config.Params, human: dict[str, float]) -> Row:
 def _read_cells(
     path: Path, params: config.Params, human: dict[str, float]
 ) -> dict[tuple[float, float], dict[str, float]]:
-    cells = {}
+    facts = _json(path)
     try:
-        for cell in _json(path)["cells"]:
-            cells[float(cell["temperature"]), float(cell["top_p"])] = _figures(path, cell, human)
+        found = {(float(cell["temperature"]), float(cell["top_p"])): cell for cell in facts["cells"]}
     except (KeyError, TypeError, ValueError):
-        raise ReportError(f"{path}: not as stages/analyse.py writes it") from None
+        raise ReportError(f"{path}: not as stages/decode.py writes it") from None
+    cells = {decoding: _figures(path, cell, human) for decoding, cell in found.items()}
     if set(cells) != set(params.analysis.decodings()):
         raise ReportError(f"{path}: of other temperatures or top_ps than params.yaml's")
     return cells
@@ -220,7 +221,7 @@ def _figures(path: Path, facts: dict[str, Any], human: dict[str, float]) -> dict
     for name, value in figures.items():
         if not _is_number(value):
             raise ReportError(f"{path}: {name} is {value!r:.40}")
-    figures = {name: float(value) for name, value in figures.items()}
+    figures = dict(figures)
     if human and all(figures.get(name, 0) > 0 and human.get(name, 0) > 0 for name in COMPARED):
         figures["off"] = statistics.mean(abs(math.log(figures[name] / human[name])) for name in COMPARED)
     return figures
@@ -282,10 +283,12 @@ def _table_csv(rows: list[Row]) -> str:
             lines.append({"row": row.name, "part": "grid", "notes": f"missing: {row.no_cells}"})
     first = ["row", "part", "seed", "temperature", "top_p"]
     names = list(dict.fromkeys(name for line in lines for name in line if name not in (*first, "notes")))
+    lines = [
+        {name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in line.items()}
+        for line in lines
+    ]
     table = pd.DataFrame(lines, columns=[*first, *names, "notes"], dtype=object)
-    return table.map(lambda value: round(value, 6) if isinstance(value, float) else value).to_csv(
-        index=False, lineterminator="\n"
-    )
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _tables(params: config.Params, rows: list[Row]) -> str:

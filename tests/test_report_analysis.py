@@ -18,7 +18,7 @@ from gpt2_shakespeare.paths import Paths
 PARAMS = config.load(Path(__file__).parents[1] / "params.yaml")
 HUMAN = {
     **{f"in_train_{n}": share for n, share in {4: 0.24, 6: 0.08, 8: 0.04, 10: 0.01}.items()},
-    "longest_match": 15, "mean_longest_match": 6.5, "bits_per_char_train": 2.0, "bits_per_char_dev": 2.2,
+    "longest_match": 15, "mean_longest_match": 6.5, "bits_per_char_train": 2.0, "bits_per_char_dev": 2.0,
     "line_distance": 0.09, "turn_distance": 0.1, "heading_distance": 0.03, "headings": 76, "name_distance": 0.9,
     "names_train": 0.3, "names_prompt": 0.4, "names_neither": 0.3, "distinct_1": 0.3, "distinct_2": 0.6,
     "distinct_3": 0.8, "self_bleu": 0.3, "compression_ratio": 2.0, "repeated": 0.02, "zipf": 0.9,
@@ -42,7 +42,7 @@ def analysis(nth: int = 0, **changes: float | None) -> dict:
     """As stages/analyse.py writes it; the nth seed is 0.1 bits above the first."""
     return {
         "temperature": 0.8, "top_p": 0.9,
-        "figures": figures(bits_per_char_train=2.2 + 0.1 * nth, **changes),
+        "figures": figures(bits_per_char_dev=2.2 + 0.1 * nth, **changes),
         "recall_train": {"recalled": [0.5, 0.25, 0.125], "mean_matched": 0.875},
         "recall_val": {"recalled": [0.4, 0.1, 0.0], "mean_matched": 0.5},
     }  # fmt: skip
@@ -55,7 +55,7 @@ def grid() -> dict:
         return 2.0 * (1.1 + abs(temperature - 0.8) + 1 - top_p)
 
     cells = [
-        {"temperature": t, "top_p": p, "figures": figures(bits_per_char_train=bits(t, p))}
+        {"temperature": t, "top_p": p, "figures": figures(bits_per_char_dev=bits(t, p))}
         for t, p in PARAMS.analysis.decodings()
     ]
     return {"cells": cells}
@@ -113,11 +113,11 @@ def test_every_row_stands_in_every_table_and_human_text_comes_first():
 def test_seeds_become_mean_and_spread():
     at = fill((1, 2, 3))
     report_analysis.write(params((1, 2, 3)))
-    assert cells(at, "scratch", 1)["Bits/char, scorer of train"] == "2.300 ± 0.100"
-    assert cells(at, "base", 1)["Bits/char, scorer of train"] == "2.200"
+    assert cells(at, "scratch", 1)["Bits/char, scorer of dev"] == "2.300 ± 0.100"
+    assert cells(at, "base", 1)["Bits/char, scorer of dev"] == "2.200"
     lines = csv(at).query("row == 'scratch' and part == 'texts'")
     assert list(lines["seed"]) == ["1", "2", "3"]
-    assert list(lines["bits_per_char_train"]) == ["2.2", "2.3", "2.4"]
+    assert list(lines["bits_per_char_dev"]) == ["2.2", "2.3", "2.4"]
 
 
 def test_the_distance_from_human_text_by_hand():

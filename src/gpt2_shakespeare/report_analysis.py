@@ -31,8 +31,9 @@ DECIMALS = 6  # of every figure in analysis.csv
 HUMAN = "human"
 ROWS = (HUMAN, *config.MODEL_ROWS)
 NOVELTY = (4, 6, 8, 10)
-# What the distance from human text is taken over: none of them is ever 0, and loops show in the last three.
-COMPARED = ("bits_per_char_train", "distinct_2", "self_bleu", "compression_ratio", "zipf")
+# What the distance from human text is taken over: one figure of likeness, by a scorer that no row has trained on
+# the text of, and four of variety. None of them is ever 0.
+COMPARED = ("bits_per_char_dev", "distinct_2", "self_bleu", "compression_ratio", "zipf")
 
 # Heading -> (figure, format); shares in percent
 Columns = dict[str, tuple[str, str]]
@@ -89,9 +90,9 @@ VARIETY_LEGEND = """\
 - **Distinct-n**: different n-grams over all n-grams. **Self-BLEU**: likeness of each text to the others.
   **Compression**: bytes over zlib's. **Repeated 4-grams**: share that its text has had before. **Zipf**: how steeply
   tokens' frequencies fall with their rank.
-- **Off human**: mean of |log(figure / human figure)| over bits/char (scorer of train), distinct-2, self-BLEU,
+- **Off human**: mean of |log(figure / human figure)| over bits/char (scorer of dev), distinct-2, self-BLEU,
   compression and Zipf: 0.1 for figures that are a tenth off. For human text it is how far another draw of val is from
-  this one: rows as near as that are as human as these figures can tell.
+  this one: what is as near as that is as human as these figures can tell, which know nothing of sense.
 """
 DECODING_LEGEND = """\
 The distance **off human** (above) for every temperature and top-p, with the models of seed {seed}. Differences
@@ -105,9 +106,8 @@ class Row:
 
     name: str
     figures: dict[int, dict[str, float]] = field(default_factory=dict)  # by seed
-    recalled: dict[str, dict[int, list[float]]] = field(
-        default_factory=dict
-    )  # by part and seed: for 1, 2, ...
+    # by part and seed, for at least 1, 2, ... tokens
+    recalled: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     problem: str = ""
     cells: dict[tuple[float, float], dict[str, float]] = field(default_factory=dict)  # by temperature, top_p
     no_cells: str = ""  # why there are none
@@ -376,8 +376,8 @@ def _draw_decoding(params: config.Params, rows: list[Row]) -> Figure:
         figures = human.figures[0]
         title += (
             f"\nbold: mean |log(figure / human figure)|, {_off(figures)} between two draws of human text; "
-            f"small: bits/char and distinct-2, of human text "
-            f"{figures.get('bits_per_char_train', math.nan):.2f} and {figures.get('distinct_2', math.nan):.2f}"
+            f"small: bits/char (scorer of dev) and distinct-2, of human text "
+            f"{figures.get('bits_per_char_dev', math.nan):.2f} and {figures.get('distinct_2', math.nan):.2f}"
         )
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
     known = [max(cell["off"], 1e-3) for row in models for cell in row.cells.values() if "off" in cell]
@@ -415,9 +415,7 @@ def _draw_grid(axes: Axes, params: config.Params, row: Row, scale: LogNorm) -> N
         middle = x + wide / 2
         off = _off(figures) + (" (greedy)" if temperature == 0 else "")
         axes.text(middle, y + 0.62, off, ha="center", va="center", color=ink, fontsize=11, weight="bold")
-        small = (
-            f"{figures.get('bits_per_char_train', math.nan):.2f}  {figures.get('distinct_2', math.nan):.2f}"
-        )
+        small = f"{figures.get('bits_per_char_dev', math.nan):.2f}  {figures.get('distinct_2', math.nan):.2f}"
         axes.text(middle, y + 0.25, small, ha="center", va="center", color=ink, fontsize=8.5)
         if (temperature, top_p) == row.nearest:
             axes.plot(x + wide - 0.13, y + 0.85, "*", color="#D55E00", markeredgecolor="white", markersize=14)

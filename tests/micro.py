@@ -38,6 +38,10 @@ def copy(to: Path) -> Path:
 def micro(params: dict) -> None:
     """Shrink the built-in scale: own short corpus, tiny models, tens of steps."""
     params["sample"] |= {"max_new_tokens": 8, "samples_per_prompt": 1}
+    params["analysis"] |= {
+        "samples": 3, "prompt_tokens": 4, "max_new_tokens": 12, "temperatures": [0, 0.8], "top_ps": [0.9],
+        "prefixes": 4, "prefix_tokens": 4, "recall_tokens": 4,
+    }  # fmt: skip
     demo = params["scales"]["demo"]
     demo["corpus"] = "path"
     demo["tokenizer"]["vocab_size"] = 300

@@ -58,6 +58,14 @@ def test_the_committed_settings_load():
     assert (params.sample.temperature, params.sample.top_p) == (0.8, 0.9)
 
 
+def test_greedy_is_one_setting_of_the_grid_whatever_top_p():
+    analysis = config.parse(changed("analysis.temperatures", [0, 0.8])).analysis
+    assert analysis.decodings() == [(0, 1), *((0.8, top_p) for top_p in analysis.top_ps)]
+    committed = config.parse(RAW)
+    decodings = committed.analysis.decodings()
+    assert {(0, 1), (1, 1), (committed.sample.temperature, committed.sample.top_p)} <= set(decodings)
+
+
 @pytest.mark.parametrize("scale", ["demo", "laptop", "paper"])
 def test_every_scale_can_be_switched_on(scale):
     assert config.parse(changed("scale", scale)).at_scale == config.parse(RAW).scales[scale]
@@ -133,6 +141,10 @@ SCRATCH = "scales.demo.scratch"
         ("sample.temperature", "nan", "sample.temperature: Input should be a finite number"),
         ("sample.top_p", 0, "sample.top_p: Input should be greater than 0 (it is 0)"),
         ("sample.top_p", 1.1, "sample.top_p: Input should be less than or equal to 1 (it is 1.1)"),
+        ("analysis.samples", 1, "analysis.samples: Input should be greater than or equal to 2"),
+        ("analysis.top_ps", [0.9, 0], "analysis.top_ps.1: Input should be greater than 0 (it is 0)"),
+        ("analysis.top_ps", [], "analysis.top_ps: List should have at least 1 item"),
+        ("analysis.temperatures", [0.8, 0.8], "analysis.temperatures: [0.8, 0.8] names a value twice"),
         ("sample.prompts", [], "sample.prompts: List should have at least 1 item"),
         ("sample.prompts", [""], "sample.prompts.0: String should have at least 1 character"),
         ("scales", {}, "scales: Dictionary should have at least 1 item"),

@@ -35,20 +35,28 @@ def results(project):
     return json.loads((project / "metrics/demo/results.json").read_text())
 
 
-FINETUNE_AND_WHAT_FOLLOWS = {"check", "finetune@1337", "evaluate@finetune-1337", "sample", "report"}
+FINETUNE_AND_WHAT_FOLLOWS = {
+    "check", "finetune@1337", "evaluate@finetune-1337", "sample", "report",
+    "analyse@finetune-1337", "decode@finetune", "report_analysis",
+}  # fmt: skip
+PAGES = (
+    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "forgetting.png",
+    "analysis.md", "analysis.csv", "decoding.png", "memorisation.png",
+)  # fmt: skip
 
 
 def test_repro_runs_everything_once(project):
     stages = ran(dvc(project, "repro"))
-    assert stages[0] == "check" and stages[-1] == "report"
-    assert len(stages) == len(set(stages)) == 21
-    assert list(results(project)) == list(config.ROWS)
+    assert stages[0] == "check" and set(stages[-2:]) <= {"report", "report_analysis"}
+    assert len(stages) == len(set(stages)) == 34
+    assert list(results(project)) == [*config.BASELINES, *config.MODEL_ROWS]  # no ensemble of one seed
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10
-    for name in ("table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png"):
+    for name in PAGES:
         assert (project / "metrics/demo" / name).stat().st_size > 100
     assert "Data and pipelines are up to date." in dvc(project, "repro")
     assert "finetune_long" in micro.stage(project, "report", "--print").stdout
+    assert "missing" not in (project / "metrics/demo/analysis.md").read_text()
 
 
 def test_a_forced_run_leaves_every_byte_as_it_was(project):
@@ -79,15 +87,22 @@ def test_a_new_seed_trains_only_itself_and_rows_become_means(project):
     before = results(project)
     stages = set(ran(dvc(project, "exp", "run", "-S", "seeds=[1337,2]")))
     trained = {name for name in stages if name.startswith(("scratch", "finetune", "base"))}
-    assert trained == {"scratch@2", "finetune@2", "finetune_long@2"}
+    assert trained == {f"{row}@2" for row in config.TRAINED_ROWS}
     evaluated = {name for name in stages if name.startswith("evaluate")}
-    assert evaluated == {"evaluate@scratch-2", "evaluate@finetune-2", "evaluate@finetune_long-2"}
+    assert evaluated == {"evaluate_ensembles", *(f"evaluate@{row}-2" for row in config.TRAINED_ROWS)}
+    analysed = {name for name in stages if name.startswith(("analyse", "decode"))}
+    assert analysed == {f"analyse@{row}-2" for row in config.TRAINED_ROWS}
     files = {seed: project / f"data/demo/evaluation/scratch-{seed}.json" for seed in (1337, 2)}
     one, two = (json.loads(file.read_text())["val_loss"] for file in files.values())
     row = results(project)["scratch"]
     assert row["val_loss"] == pytest.approx((one + two) / 2, abs=1e-4)
     assert row["val_loss_std"] == pytest.approx(abs(one - two) / 2**0.5, abs=1e-4)
     assert row["seeds"] == 2 and before["scratch"]["seeds"] == 1
+    after = results(project)
+    assert list(after) == list(config.ROWS)
+    assert (
+        after["scratch_ensemble"]["val_loss"] < after["scratch_tuned"]["val_loss"]
+    )  # by Jensen's inequality
 
 
 def test_what_was_run_before_comes_from_the_cache(project):
@@ -110,7 +125,15 @@ def test_a_changed_setting_makes_only_its_stages_stale(project):
     assert stale(lambda p: p["scales"]["demo"]["finetune"].update(learning_rate=1e-3)) == {
         "finetune@1337", "finetune_long@1337",
     }  # fmt: skip
-    assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"sample", "report"}
+    texts = {"analyse_base", *(f"analyse@{row}-1337" for row in config.TRAINED_ROWS)}
+    grid = {"decode_base", *(f"decode@{row}" for row in config.TRAINED_ROWS)}
+    assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"sample", "report", "report_analysis", *texts}
+    assert stale(lambda p: p["analysis"].update(samples=4)) == {
+        "analyse_human",
+        "report_analysis",
+        *texts,
+        *grid,
+    }
     assert stale(lambda p: p["scales"]["laptop"]["scratch"].update(learning_rate=1e-3)) == set()
 
 
@@ -142,6 +165,7 @@ def test_stages_run_without_dvc_and_give_the_same_bytes(project, tmp_path):
         "check",
         "download",
         "prepare",
+        "base",
         "train scratch --seed 1337",
         "evaluate scratch --seed 1337",
     ):

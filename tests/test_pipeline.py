@@ -109,8 +109,8 @@ def test_every_imported_module_is_a_dep(name):
 def test_every_param_that_is_read_is_named(name):
     stage = stages()[name]
     found = reads(script(stage))
-    if name == "report":
-        found |= reads(PACKAGE / "report.py")
+    if name.startswith("report"):
+        found |= reads(PACKAGE / f"{name}.py")
     assert found, "this test reads no param in a stage that reads some"
     missing = {chain for chain in found if not is_named(chain, stage)}
     # the defaults of sample.py's own command line
@@ -137,11 +137,14 @@ def test_every_row_is_trained_evaluated_and_reported():
         assert f"models/${{scale}}/{row}/${{item}}" in graph[row]["do"]["outs"]
         assert f"models/${{scale}}/{row}" in graph["report"]["deps"]
         assert f"models/${{scale}}/{row}/${{seeds[0]}}" in graph["sample"]["deps"]
+    assert list(config.TRAINED_ROWS) == graph["analyse"]["matrix"]["row"] == graph["decode"]["foreach"]
 
 
-def test_only_evaluate_reads_val():
+def test_only_what_measures_reads_val():
     readers = {name for name, stage in stages().items() if any("val.npy" in dep for dep in stage["deps"])}
-    assert readers == {"evaluate_baselines", "evaluate_base", "evaluate", "evaluate_ensembles"}
+    evaluation = {"evaluate_baselines", "evaluate_base", "evaluate", "evaluate_ensembles"}
+    analysis = {"analyse_human", "analyse_base", "analyse", "decode_base", "decode"}
+    assert readers == evaluation | analysis
 
 
 def test_params_that_the_stages_name_exist():

@@ -88,15 +88,21 @@ def test_candidates_change_no_draw(monkeypatch, top_p, spread):
     logits = (logits * 4).round() / 4  # with ties
     logits[:10, ::2] = -math.inf
     wanted = draw(logits, 0.8, top_p, seeded())
-    monkeypatch.setattr(sample, "CANDIDATES", 20)
+    monkeypatch.setattr(sample, "CANDIDATES", (20, 80))
     assert torch.equal(draw(logits, 0.8, top_p, seeded()), wanted)
 
 
 def test_few_probabilities_are_sorted_where_they_are_enough(monkeypatch):
-    monkeypatch.setattr(sample, "CANDIDATES", 4)
-    peaked = torch.softmax(torch.arange(9.0)[None] * 3, -1)
-    assert sample._likeliest(peaked, 0.9)[1].tolist() == [[8, 7, 6, 5]]
-    assert sample._likeliest(torch.full((1, 9), 1 / 9), 0.9)[1].tolist() == [list(range(9))]
+    sizes, pick = [], sample._pick
+    monkeypatch.setattr(sample, "CANDIDATES", (4,))
+    monkeypatch.setattr(
+        sample, "_pick", lambda probs, *rest: sizes.append(tuple(probs.shape)) or pick(probs, *rest)
+    )
+    peaked, flat = torch.arange(9.0) * 3, torch.zeros(9)
+    draw(torch.stack([peaked, peaked]), 1.0, 0.9, seeded())
+    assert sizes == [(2, 4)]
+    draw(torch.stack([peaked, flat, peaked]), 1.0, 0.9, seeded())
+    assert sizes[1:] == [(3, 4), (1, 9)]  # all of them for the row that needs them
 
 
 def test_impossible_tokens_are_never_drawn():

@@ -50,6 +50,38 @@ class Sampling(Table):
     prompts: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
+class Analysis(Table):
+    """What the texts' figures are taken from: see judge.py. Lengths are in tokens; temperature 0 means greedy."""
+
+    samples: Annotated[int, Field(ge=2, strict=True)]
+    prompt_tokens: Annotated[int, Field(ge=2, strict=True)]  # a trigram's context
+    max_new_tokens: Count
+    temperatures: Annotated[list[NonNegative], Field(min_length=1)]
+    top_ps: Annotated[list[Annotated[Real, Field(gt=0, le=1)]], Field(min_length=1)]
+    prefixes: Count
+    prefix_tokens: Count
+    recall_tokens: Count
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _no_setting_stands_twice(self) -> "Analysis":
+        for name in ("temperatures", "top_ps"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name}: {values} names a value twice")
+        return self
+
+    def decodings(self) -> list[tuple[float, float]]:
+        """Every (temperature, top_p) of the grid; greedy, which no top_p changes, is one of them."""
+        return list(
+            dict.fromkeys(
+                (temperature, top_p if temperature else 1.0)
+                for temperature in self.temperatures
+                for top_p in self.top_ps
+            )
+        )
+
+
 class Runtime(Table):
     """What the numbers may depend on beside the data: see runtime.py."""
 
@@ -218,6 +250,7 @@ class Params(Table):
     corpus_path: FilePath
     base_path: FilePath
     sample: Sampling
+    analysis: Analysis
     scales: Annotated[dict[str, Scale], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -70,6 +70,15 @@ class Paths:
         """Losses of every token of dev and val, beside the evaluation."""
         return self.evaluation(row, seed).with_suffix(".npz")
 
+    def analysis(self, row: str, seed: int) -> Path:
+        """Figures of a row's texts; those of `human`, which is val itself, and of the base are one for all seeds."""
+        name = f"{row}-{seed}" if row in config.TRAINED_ROWS else row
+        return self.data / "analysis" / f"{name}.json"
+
+    def decoding(self, row: str) -> Path:
+        """The same figures for every temperature and top_p, with the first seed's model."""
+        return self.data / "decoding" / f"{row}.json"
+
     @property
     def samples(self) -> Path:
         return self.data / "samples.json"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import tiktoken
 import torch
 from torch import Tensor
@@ -10,7 +11,8 @@ from gpt2_shakespeare import config
 from gpt2_shakespeare.model import GPT, KVCache
 from gpt2_shakespeare.runtime import evaluating
 
-CANDIDATES = 1024  # tokens that nearly always hold top_p
+CANDIDATES = (1024, 8192)  # tokens that nearly always, and nearly surely, hold top_p
+BATCH = 32  # texts made at once: memory depends on it, no text does
 
 
 def generate(
@@ -76,6 +78,28 @@ def continuations(
     return [encoding.decode(row) for row in tokens[:, ids.size(1) :].tolist()]
 
 
+def samples(
+    model: GPT, prompts: np.ndarray, max_new_tokens: int, *, temperature: float, top_p: float, seed: int
+) -> np.ndarray:
+    """What the model goes on with after each prompt: (B, T) -> (B, max_new_tokens), int64.
+
+    The first text has this seed, those after it the next ones; BATCH of them are made at once.
+    """
+    device, parts = model.transformer.wte.weight.device, []
+    for first in range(0, len(prompts), BATCH):
+        idx = torch.from_numpy(prompts[first : first + BATCH]).to(device)
+        texts = generate(
+            model,
+            idx,
+            max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            generator=[torch.Generator().manual_seed(seed + first + n) for n in range(len(idx))],
+        )
+        parts.append(texts[:, idx.size(1) :].cpu().numpy())
+    return np.concatenate(parts)
+
+
 def draw(
     logits: Tensor,
     temperature: float,
@@ -87,28 +111,39 @@ def draw(
         return logits.argmax(-1, keepdim=True)
     # in float64, and shifted first, so that no temperature overflows
     scaled = (logits.double() - logits.amax(-1, keepdim=True)) / temperature
-    probs, ids = _likeliest(torch.softmax(scaled, dim=-1), top_p)
-    before = probs.cumsum(-1) - probs  # probability of the likelier tokens
-    kept = probs.masked_fill(before >= top_p, 0.0)
+    probs = torch.softmax(scaled, dim=-1)
     if isinstance(generator, Sequence):
         uniform = torch.cat([torch.rand(1, 1, generator=each) for each in generator])
     else:
         uniform = torch.rand(len(logits), 1, generator=generator)
-    cumulative = kept.cumsum(-1)
-    place = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
-    last = (kept > 0).sum(-1, keepdim=True) - 1
-    return ids.gather(-1, place.minimum(last))
+    return _nucleus(probs, uniform, top_p, CANDIDATES)
 
 
-def _likeliest(probs: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """Probabilities and ids by falling probability, ties by rising id: all of them, or enough to hold top_p.
+def _nucleus(probs: Tensor, uniform: Tensor, top_p: float, candidates: tuple[int, ...]) -> Tensor:
+    """The id (B, 1) at which the probabilities of the likeliest tokens, added up, pass `uniform` of top_p.
 
-    Sorting 50,257 probabilities takes longer than a small model's forward pass.
+    Sorting 50,257 probabilities takes longer than a small model's forward pass. So few candidates are sorted, and
+    more only for the rows where these don't hold top_p. Pure sampling needs no order.
     """
-    if probs.size(-1) > CANDIDATES:
-        ids = probs.topk(CANDIDATES, sorted=False).indices.sort(-1).values
-        some, order = probs.gather(-1, ids).sort(dim=-1, descending=True, stable=True)
-        # what ties with the last candidate may have been left out, so those above it must be enough
-        if (some.where(some > some[:, -1:], 0.0).sum(-1) > top_p).all():
-            return some, ids.gather(-1, order)
-    return probs.sort(dim=-1, descending=True, stable=True)
+    if top_p == 1:
+        return _pick(probs, torch.arange(probs.size(-1)).expand_as(probs), uniform, top_p)
+    if not candidates or candidates[0] >= probs.size(-1):
+        return _pick(*probs.sort(dim=-1, descending=True, stable=True), uniform, top_p)
+    ids = probs.topk(candidates[0], sorted=False).indices.sort(-1).values
+    some, order = probs.gather(-1, ids).sort(dim=-1, descending=True, stable=True)
+    # what ties with the last candidate may have been left out, so those above it must be enough
+    short = some.where(some > some[:, -1:], 0.0).sum(-1) <= top_p
+    picked = _pick(some, ids.gather(-1, order), uniform, top_p)
+    if short.any():
+        picked[short] = _nucleus(probs[short], uniform[short], top_p, candidates[1:])
+    return picked
+
+
+def _pick(probs: Tensor, ids: Tensor, uniform: Tensor, top_p: float) -> Tensor:
+    """As _nucleus, of probabilities in order, where ties have the smaller id first."""
+    before = probs.cumsum(-1) - probs  # probability of the likelier tokens
+    cumulative = probs.masked_fill(before >= top_p, 0.0).cumsum(-1)
+    total = cumulative[:, -1:].contiguous()
+    place = torch.searchsorted(cumulative, uniform * total, right=True)
+    last = torch.searchsorted(cumulative, total)  # should the product round up to the total
+    return ids.gather(-1, place.minimum(last))

@@ -1,0 +1,42 @@
+"""Figures of the texts of one row with one seed, and what it knows by heart of train."""
+
+import argparse
+
+import numpy as np
+from stage import conditions, stage
+
+from gpt2_shakespeare import config, judge, paths, runtime, sample
+from gpt2_shakespeare.model import GPT
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("row", choices=config.MODEL_ROWS)
+    parser.add_argument("--seed", type=int, default=0, help="the base is one for all seeds")
+    args = parser.parse_args()
+
+    params = config.load()
+    at, settings = paths.Paths(params.scale), params.analysis
+    decoding = {"temperature": params.sample.temperature, "top_p": params.sample.top_p}
+    machine = runtime.start(params.at_scale.runtime)
+    model = GPT.from_pretrained(at.model(args.row, args.seed)).to(machine.device)
+    jury = judge.Judge.read(at)
+
+    out = at.analysis(args.row, args.seed)
+    with conditions(at.log(f"analyse-{out.stem}"), machine):
+        prompts, _ = judge.human(jury.val, settings)
+        texts = sample.samples(model, prompts, settings.max_new_tokens, **decoding, seed=settings.seed)
+        result = {**decoding, "figures": jury.figures(prompts, texts)}
+        length = settings.prefix_tokens + settings.recall_tokens
+        for part, tokens in {"train": jury.train, "val": jury.val}.items():  # val is the control
+            pieces = judge.cut(tokens, settings.prefixes, length, part)
+            prefixes, originals = np.split(pieces, [settings.prefix_tokens], axis=1)
+            greedy = sample.samples(
+                model, prefixes, settings.recall_tokens, temperature=0, top_p=1, seed=settings.seed
+            )
+            result[f"recall_{part}"] = jury.recall(greedy, originals)
+    judge.write(out, result)
+
+
+if __name__ == "__main__":
+    stage(main)

@@ -2,7 +2,7 @@
 
     python benchmarks/tolerance.py --seeds 1337 1 2
 
-Runs base, scratch, finetune and finetune_long under each condition, from one prepared text, and writes
+Runs base, scratch, scratch_tuned, finetune and finetune_long under each condition, from one prepared text, and writes
 benchmarks/tolerance.csv: a line per condition, seed and row with its exact val loss and the gap to the first
 condition, which is the committed one. docs/reproducibility.md takes its tolerance from here.
 """
@@ -20,17 +20,18 @@ from pathlib import Path
 import torch
 import yaml
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare import runtime
 from gpt2_shakespeare.paths import Paths
 
 ROOT = Path(__file__).parent.parent
 OUT = Path(__file__).with_suffix(".csv")
+ROWS = ("scratch", "scratch_tuned", "finetune", "finetune_long")
 # name -> (changes of the scale's runtime, variables that limit the instructions torch and MKL use)
 CONDITIONS: dict[str, tuple[dict, dict[str, str]]] = {
     "committed": ({}, {}),
     "2 threads": ({"threads": 2}, {}),
     "SSE instead of AVX": ({}, {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}),
-    "AVX2 instead of AVX-512": ({}, {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}),
+    "AVX2 instead of AVX-512": ({}, {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
     "bf16": ({"precision": "bf16"}, {}),
 }
 
@@ -39,8 +40,8 @@ def available() -> list[str]:
     """The conditions that differ from the committed one on this machine, and that it has hardware for."""
     avx512 = "AVX512" in torch.backends.cpu.get_cpu_capability()
     without = set() if avx512 else {"AVX2 instead of AVX-512"}
-    if not torch.cpu._is_avx512_bf16_supported():
-        without.add("bf16")  # emulated, a hundred times slower
+    if not runtime.cpu_has_bf16():
+        without.add("bf16")
     return [name for name in CONDITIONS if name not in without]
 
 
@@ -56,14 +57,14 @@ def losses(project: Path, name: str, seeds: list[int]) -> dict[tuple[str, int], 
     changes, variables = CONDITIONS[name]
     file = project / "params.yaml"
     params = yaml.safe_load(file.read_text())
-    params["scale"] = "demo"
+    params |= {"scale": "demo", "seeds": seeds}
     params["scales"]["demo"]["runtime"] |= changes
     file.write_text(yaml.safe_dump(params, sort_keys=False))
     stage(project, "stages/base.py", **variables)
     stage(project, "stages/evaluate.py", "base", **variables)
     found, at = {}, Paths("demo")
     for seed in seeds:
-        for row in config.TRAINED_ROWS:
+        for row in ROWS:
             for script in ("train", "evaluate"):
                 stage(project, f"stages/{script}.py", row, "--seed", str(seed), **variables)
             found[row, seed] = json.loads((project / at.evaluation(row, seed)).read_text())["val_loss"]

@@ -371,24 +371,6 @@ def test_renamed_batches_are_a_function_of_seed_and_step_and_targets_follow_inpu
     assert not np.array_equal(idx, Batches(ramp(101), 10, 10, 5, 0).batch(7)[0])
 
 
-class Echo:
-    """A teacher that says 1000 + the token before."""
-
-    def draw(self, contexts, generator):
-        assert (contexts[:, 1] == contexts[:, 0] + 1).all()  # the two tokens before, in order
-        return 1000 + contexts[:, 1]
-
-
-def test_the_teacher_draws_its_share_of_the_targets_and_no_input():
-    plain = Batches(ramp(500), 20, 20, 20, 0).batch(3)
-    idx, targets = Batches(ramp(500), 20, 20, 20, 0, teacher=Echo(), teacher_share=0.3).batch(3)
-    assert np.array_equal(idx, plain[0])
-    taught = targets >= 1000
-    assert 0.2 < taught.mean() < 0.4 and not taught[:, 0].any()
-    assert np.array_equal(targets[taught], 1000 + idx[taught])
-    assert np.array_equal(targets[~taught], plain[1][~taught])
-
-
 def test_a_text_shorter_than_a_window_is_refused():
     Batches(ramp(11), 10, 10, 1, 0)
     with pytest.raises(DataError, match="10 training tokens are too few for one window of block_size 10"):

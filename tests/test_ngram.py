@@ -117,13 +117,3 @@ def test_tiny_shakespeare_gives_the_figures_measured_elsewhere(tmp_path):
     assert ngram.loss(Unigram(train, 50257).probabilities(val)) == pytest.approx(6.51, abs=0.001)
     assert ngram.loss(trigram) == pytest.approx(4.766, abs=0.001)
     assert ngram.loss(Cache(0.1, 1024).mix(val, trigram)) == pytest.approx(4.592, abs=0.001)
-
-
-def test_draws_follow_the_distribution():
-    tokens = np.array([0, 1, 2, 0, 1, 3, 0, 1, 2, 4, 4, 0], np.uint16)
-    model = Ngram(tokens, 6)
-    for context in ([0, 1], [4, 0], [5, 5], [5, 1]):  # known; known; unknown; known but for its first token
-        contexts = np.tile(np.array(context, dtype=np.int64), (40_000, 1))
-        drawn = model.draw(contexts, np.random.default_rng(0))
-        found = np.bincount(drawn, minlength=6) / len(drawn)
-        np.testing.assert_allclose(found, model.distribution(np.array(context, np.uint16)), atol=0.012)

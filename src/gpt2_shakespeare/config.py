@@ -158,7 +158,6 @@ class Training(Optimizer):
     stride: Count | None
     random_offsets: Annotated[bool, Field(strict=True)] = False
     renaming: Renaming | None = None
-    teacher_share: Probability = 0.0  # of the targets, drawn from a Kneser-Ney trigram of the same tokens
     batch_size: Count
     grad_accum_steps: Count
     embd_dropout: Probability

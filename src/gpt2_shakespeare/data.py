@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 import tiktoken
@@ -11,13 +11,6 @@ import tiktoken
 from gpt2_shakespeare.errors import UserError
 
 Tokens = np.ndarray  # (n,) uint16: token ids, in the order of the text
-
-
-PURPOSES: dict[str, list[int]] = {
-    "order": [],
-    "renaming": [1],
-    "teacher": [2],
-}  # of random numbers; part of their seeds
 
 
 class DataError(UserError, ValueError):
@@ -156,12 +149,6 @@ class Renaming:
         return np.where(types[place] == window, names[place], window)
 
 
-class Teacher(Protocol):
-    """A model of the same tokens that draws the token after each context, (n, 2) int64 -> (n,) int64."""
-
-    def draw(self, contexts: np.ndarray, generator: np.random.Generator) -> np.ndarray: ...
-
-
 class Batches:
     """Shuffled windows, batch by batch; the order is a function of (seed, step), so there is no state.
 
@@ -179,21 +166,17 @@ class Batches:
         *,
         random_offsets: bool = False,
         renaming: Renaming | None = None,
-        teacher: Teacher | None = None,
-        teacher_share: float = 0.0,
     ):
         """
         Args:
             random_offsets: move all windows of an epoch by a random number of tokens, those at the end to the start.
             renaming: of rare types, another in every epoch.
-            teacher: draws `teacher_share` of the targets, those with two tokens of the window before them.
 
         Raises:
             DataError: fewer tokens than one window needs.
         """
         self.tokens, self.block_size, self.batch_size, self.seed = tokens, block_size, batch_size, seed
         self.random_offsets, self.renaming = random_offsets, renaming
-        self.teacher, self.teacher_share = teacher, teacher_share
         self.starts = window_starts(len(tokens), block_size, stride)
         if not len(self.starts):
             raise DataError(
@@ -214,25 +197,11 @@ class Batches:
             [self._permutation(int(epoch))[within[epochs == epoch]] for epoch in np.unique(epochs)]
         )
         idx, targets = windows(self.tokens, starts, self.block_size)
-        if self.teacher is not None:
-            targets = self._taught(idx, targets, self._generator(step, "teacher"))
-        if self.renaming is not None:
-            generator = self._generator(step, "renaming")
-            both = np.stack([self.renaming.apply(row, generator) for row in np.hstack([idx, targets])])
-            idx, targets = np.hsplit(both, 2)
-        return idx, targets
-
-    def _taught(self, idx: np.ndarray, targets: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """The targets, some of them drawn by the teacher."""
-        assert self.teacher is not None
-        chosen = generator.random(targets.shape) < self.teacher_share
-        chosen[:, 0] = False  # with one token before it
-        rows, columns = np.nonzero(chosen)
-        targets = targets.copy()
-        targets[chosen] = self.teacher.draw(
-            np.stack([idx[rows, columns - 1], idx[rows, columns]], axis=1), generator
-        )
-        return targets
+        if self.renaming is None:
+            return idx, targets
+        generator = self._generator(step, "renaming")
+        rows = np.stack([self.renaming.apply(row, generator) for row in np.c_[idx, targets[:, -1:]]])
+        return rows[:, :-1], rows[:, 1:]
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
@@ -244,6 +213,6 @@ class Batches:
             self._order = (epoch, starts)
         return self._order[1]
 
-    def _generator(self, number: int, purpose: str) -> np.random.Generator:
-        seed = [self.seed, self.block_size, number, *PURPOSES[purpose]]
+    def _generator(self, number: int, purpose: Literal["order", "renaming"]) -> np.random.Generator:
+        seed = [self.seed, self.block_size, number] + ([1] if purpose == "renaming" else [])
         return np.random.Generator(np.random.PCG64(seed))

@@ -64,16 +64,6 @@ class Ngram:
             result = level.interpolate(above * self.vocab_size + np.arange(self.vocab_size), result)
         return result
 
-    def draw(self, contexts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """A token after each context, drawn from `distribution` of it; contexts (n, order - 1) int64 -> (n,) int64."""
-        result = generator.integers(self.vocab_size, size=len(contexts))
-        for n, level in enumerate(self.levels, start=1):
-            above = np.zeros(len(contexts), dtype=np.int64)
-            for column in contexts.T[len(contexts.T) - (n - 1) :]:
-                above = above * self.vocab_size + column
-            result = level.draw(above, result, generator)
-        return result
-
 
 class _Level:
     """Counts of one order, with absolute discounting."""
@@ -82,12 +72,9 @@ class _Level:
         self.grams, self.counts, self.vocab_size = grams, counts, vocab_size
         once, twice = (counts == 1).sum(), (counts == 2).sum()
         self.discount = once / (once + 2 * twice) if once else 0.0  # Ney, Essen & Kneser 1994
-        self.contexts, self.first = np.unique(grams // vocab_size, return_index=True)
-        self.totals = np.add.reduceat(counts, self.first)
-        self.types = np.diff(np.append(self.first, len(grams)))
-        self.below = np.concatenate(
-            [[0], np.cumsum(counts - self.discount)]
-        )  # discounted counts before each gram
+        self.contexts, first = np.unique(grams // vocab_size, return_index=True)
+        self.totals = np.add.reduceat(counts, first)
+        self.types = np.diff(np.append(first, len(grams)))
 
     def interpolate(self, grams: np.ndarray, lower: np.ndarray) -> np.ndarray:
         """p of the last token of each gram, given p by the order below; that itself after unseen contexts."""
@@ -97,15 +84,6 @@ class _Level:
         totals = self.totals[place]
         own = np.maximum(counts - self.discount, 0) / totals
         return np.where(known, own + self.discount * self.types[place] / totals * lower, lower)
-
-    def draw(self, contexts: np.ndarray, lower: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """A token after each context (n,), given one drawn by the order below."""
-        place, known = _find(self.contexts, contexts)
-        first, types = self.first[place], self.types[place]
-        drawn = self.below[first] + generator.random(len(contexts)) * self.totals[place]
-        at = np.searchsorted(self.below, drawn, side="right") - 1
-        own = self.grams[np.minimum(at, first + types - 1)] % self.vocab_size
-        return np.where(known & (drawn < self.below[first + types]), own, lower)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from gpt2_shakespeare.data import Batches, DataError, Renaming, Tokens
 from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.evaluate import quick_loss
 from gpt2_shakespeare.model import GPT, GPTConfig, ModelError
-from gpt2_shakespeare.ngram import Ngram
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,6 @@ def plan(
     settings: config.Training,
     context: Sequence[config.Context],
     seed: int,
-    vocab_size: int,
     shapes: np.ndarray | None = None,
 ) -> list[Phase]:
     """The phases of a run; raises DataError where the text is shorter than a window."""
@@ -67,14 +65,12 @@ def plan(
         if shapes is None:
             raise ValueError("renaming needs the shapes of the token types")
         renaming = Renaming(tokens, shapes, settings.renaming.share, settings.renaming.below)
-    teacher = Ngram(tokens, vocab_size) if settings.teacher_share else None
     for part in context:
         stride = min(settings.stride or part.block_size, part.block_size)
         per_step = settings.batch_size * settings.grad_accum_steps
         batches = Batches(
             tokens, part.block_size, stride, per_step, seed,
             random_offsets=settings.random_offsets, renaming=renaming,
-            teacher=teacher, teacher_share=settings.teacher_share,
         )  # fmt: skip
         phases.append(Phase(batches, start, batches.steps(part.epochs)))
         start += phases[-1].steps
@@ -162,7 +158,7 @@ class Trainer:
                 f"grad_accum_steps: {settings.grad_accum_steps} micro-batches a step can't be shared evenly by "
                 f"{self.ranks.world_size} processes; make it a multiple, and batch_size smaller"
             )
-        self.phases = plan(train_tokens, settings, context, seed, model.config.vocab_size, shapes)
+        self.phases = plan(train_tokens, settings, context, seed, shapes)
         self.max_steps = self.phases[-1].start + self.phases[-1].steps
         self.model.to(machine.device).train()
         if machine.compile:

@@ -71,6 +71,13 @@ def test_a_gpu_without_bf16_falls_back_and_says_so(monkeypatch):
     assert len(found.notes) == 1 and "no bf16" in found.notes[0]
 
 
+def test_a_cpu_without_bf16_falls_back_and_says_so(monkeypatch):
+    monkeypatch.setattr(runtime, "cpu_has_bf16", lambda: False)
+    found = runtime.start(settings(precision="bf16"))
+    assert found.dtype == torch.float32
+    assert found.notes == ("this CPU has no bf16: fp32",) and found.facts()["notes"] == list(found.notes)
+
+
 def test_the_threads_are_applied():
     for threads in (2, 1):
         assert runtime.start(settings(threads=threads)).threads == threads
@@ -110,7 +117,8 @@ def test_starting_does_not_import_the_compiler():
     assert printed.split() == ["False"]
 
 
-def test_autocast_is_that_of_the_precision():
+def test_autocast_is_that_of_the_precision(monkeypatch):
+    monkeypatch.setattr(runtime, "cpu_has_bf16", lambda: True)
     a = torch.ones(2, 2)
     with runtime.start(settings(precision="bf16")).autocast():
         assert (a @ a).dtype == torch.bfloat16

@@ -1135,7 +1135,7 @@ class Narrator(Writer):
             speaker, hearer = hearer, speaker
 
 
-def plays(seed: int = 1, size: int = 400_000, count: int = 9) -> str:
+def plays(seed: int = 1, size: int = 260_000, count: int = 9) -> str:
     """Up to nine plays, of about size bytes in all, laid out as Tiny Shakespeare is."""
     playwright = Playwright(seed)
     return "\n\n".join(block for _ in range(count) for block in playwright.play(size // count)) + "\n"

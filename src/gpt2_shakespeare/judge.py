@@ -71,7 +71,7 @@ class Judge:
     Args:
         encoding: the tokenizer of all token ids.
         train: what the rows were trained on; also what the first scorer counts.
-        dev: no row was trained on it: what the second scorer counts. It stands right before val.
+        dev: no row was trained on it: what the second scorer counts.
         val: whose lines, turns and headings a text's shape is compared with.
     """
 

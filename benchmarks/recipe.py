@@ -18,7 +18,7 @@ import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads wh
 import yaml
 
 from gpt2_shakespeare import config, data, evaluate, paths, runtime, tokenizer
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import GPT, add_lora
 from gpt2_shakespeare.train import Trainer, new_model
 
 OUT = Path(__file__).with_suffix(".csv")
@@ -61,6 +61,8 @@ def main() -> None:
                 model, context = new_model(settings, encoding.n_vocab, seed), settings.context
             else:
                 model = GPT.from_pretrained(at.base, **settings.dropouts())
+                if isinstance(settings, config.LoRA):
+                    add_lora(model, settings.rank, settings.alpha, seed)
                 context = [config.Context(block_size=settings.block_size, epochs=args.epochs)]
             started = time.perf_counter()
             trainer = Trainer(

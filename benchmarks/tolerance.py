@@ -31,7 +31,10 @@ CONDITIONS: dict[str, tuple[dict, dict[str, str]]] = {
     "committed": ({}, {}),
     "2 threads": ({"threads": 2}, {}),
     "SSE instead of AVX": ({}, {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}),
-    "AVX2 instead of AVX-512": ({}, {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "AVX2 instead of AVX-512": (
+        {},
+        {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    ),
     "bf16": ({"precision": "bf16"}, {}),
 }
 

@@ -1,4 +1,4 @@
-"""Losses of one row with one seed, in fp32 whatever it was trained in. The only stage that reads val."""
+"""Losses of one row with one seed, in fp32 whatever it was trained in. No training reads val."""
 
 import argparse
 import json

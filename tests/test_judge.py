@@ -22,8 +22,9 @@ SETTINGS = PARAMS.analysis.model_copy(update={"samples": 6, "prompt_tokens": 20,
 def jury(tmp_path_factory):
     """On a token a byte."""
     encoding = tokenizer.train(["x"], 257, tmp_path_factory.mktemp("tokenizer"))
-    tokens = np.array(encoding.encode_ordinary(plays()[:30000]), dtype=np.uint16)
-    return judge.Judge(encoding, *np.split(tokens, [20000, 24000]))
+    text = plays()  # val is of the second play, whose speakers are others
+    parts = (text[:20_000], text[20_000:24_000], text[34_000:40_000])
+    return judge.Judge(encoding, *(np.array(encoding.encode_ordinary(part), np.uint16) for part in parts))
 
 
 def test_stretches_are_of_one_length_and_evenly_spaced():

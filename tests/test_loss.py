@@ -62,6 +62,16 @@ def test_under_autocast_it_stays_near_full_precision(chunks):
         assert (mine - right).norm() < 2e-2 * right.norm()
 
 
+def test_under_fp16_the_head_stays_in_full_precision(chunks, monkeypatch):
+    hidden, weight, targets = some()
+    wanted = torch.autograd.grad(loss.linear_cross_entropy(hidden, weight, targets), (hidden, weight))
+    monkeypatch.setattr(torch, "get_autocast_dtype", lambda kind: torch.float16)  # which CPUs don't offer
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = loss.linear_cross_entropy(hidden, weight, targets)
+    for mine, right in zip(torch.autograd.grad(ours, (hidden, weight)), wanted, strict=True):
+        assert torch.equal(mine, right)
+
+
 def test_frozen_weights_get_no_gradient_and_hidden_the_same(chunks):
     hidden, weight, targets = some()
     wanted = torch.autograd.grad(loss.linear_cross_entropy(hidden, weight, targets), hidden)[0]

@@ -468,6 +468,22 @@ def test_what_is_forgotten_has_a_table_and_what_was_not_measured_is_a_dash():
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_two_other_texts_have_columns_of_their_own():
+    at = fill()
+    for text in report.OTHER:
+        change(at.evaluation("base", 1337), **{f"other_loss_{text}": 4.5, f"kl_{text}": -1e-9})
+    report.write(params())
+    head, lines = part(at, "Forgetting")
+    names = next(one for one in head.splitlines() if one.startswith("| Row")).strip("| ").split(" | ")[1:]
+    assert names == [
+        f"{text}: {what}"
+        for text in ("Base's corpus", "WikiText-2")
+        for what in ("loss", "less the base's", "KL")
+    ]
+    assert lines["base"] == ["4.500", "+0.000", "0.000"] * 2
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_without_other_texts_forgetting_is_said_to_be_unmeasured():
     at = fill()
     report.write(params())

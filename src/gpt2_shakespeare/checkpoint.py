@@ -177,7 +177,18 @@ def fingerprint(settings: Mapping[str, Any], *, tensors: Mapping[str, Tensor], *
 
 
 # Modules whose arithmetic training is made of.
-CODE = ("checkpoint", "data", "evaluate", "loss", "model", "optim", "parallel", "runtime", "train")
+CODE = (
+    "checkpoint",
+    "data",
+    "evaluate",
+    "loss",
+    "model",
+    "optim",
+    "parallel",
+    "runtime",
+    "tokenizer",
+    "train",
+)
 
 
 def _write_json(path: Path, value: Any) -> None:

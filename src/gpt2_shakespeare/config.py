@@ -195,6 +195,7 @@ class FromScratch(Training):
 
 class Pretraining(FromScratch):
     corpus: Literal["prose", "novels"]
+    renaming: None = None  # it makes up for a small text
 
 
 class Base(Table):
@@ -234,11 +235,12 @@ class Scale(Table):
     @model_validator(mode="after")
     def _windows_fit_our_own_base(self) -> "Scale":
         base = self.base.pretrain.model.block_size
-        if self.base.source == "pretrain" and self.finetune.block_size > base:
-            raise ValueError(
-                f"finetune.block_size: {self.finetune.block_size} is above the base's, {base} "
-                "(base.pretrain.model.block_size)"
-            )
+        for name in ("finetune", "finetune_tuned", "finetune_lora"):
+            size = getattr(self, name).block_size
+            if self.base.source == "pretrain" and size > base:
+                raise ValueError(
+                    f"{name}.block_size: {size} is above the base's, {base} (base.pretrain.model.block_size)"
+                )
         return self
 
 

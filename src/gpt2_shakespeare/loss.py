@@ -6,8 +6,6 @@ added up and, for training, kept in the products' precision. They lie as (types,
 shape are faster on CPUs in fp32, and as fast in bf16 (docs/performance.md).
 """
 
-import functools
-
 import torch
 from torch import Tensor
 
@@ -40,11 +38,14 @@ def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
 
 
 def _cast(*tensors: Tensor) -> list[Tensor]:
-    """The tensors in autocast's precision, where autocast is on."""
+    """The tensors in autocast's precision, where autocast is on; fp32 for fp16."""
     kind = tensors[0].device.type
     if not torch.is_autocast_enabled(kind):
         return list(tensors)
-    return [tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors]
+    dtype = torch.get_autocast_dtype(kind)
+    if dtype == torch.float16:  # its range doesn't hold exponentials relative to the wanted logit
+        dtype = torch.float32
+    return [tensor.to(dtype) for tensor in tensors]
 
 
 def _chunks(h: Tensor, w: Tensor) -> list[slice]:
@@ -89,7 +90,7 @@ def _exponentials(h: Tensor, w: Tensor, shift: Tensor, kept: Tensor | None, grad
 
 def _tiles(h: Tensor, w: Tensor):
     """For each tile of the types: where it lies, and its logits (types, n) fp32, which the next tile overwrites."""
-    size = max(16, TILE_BYTES[h.device.type] // (4 * len(h)) // 16 * 16)
+    size = min(len(w), max(16, TILE_BYTES[h.device.type] // (4 * len(h)) // 16 * 16))
     buffer = _scratch("tile", size * len(h), torch.float32, h.device)
     for start in range(0, len(w), size):
         types = slice(start, start + size)
@@ -102,11 +103,18 @@ def _tiles(h: Tensor, w: Tensor):
         yield types, logits
 
 
-@functools.lru_cache(maxsize=8)
-def _scratch(_purpose: str, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Memory to use again and again: fresh memory of this size costs more time than what is done in it."""
-    with torch.inference_mode(False):
-        return torch.empty(size, dtype=dtype, device=device)
+_buffers: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
+
+
+def _scratch(purpose: str, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory to use again and again, one buffer a purpose: fresh memory of this size costs more time than what is
+    done in it. Not for several threads at once.
+    """
+    key = (purpose, dtype, device)
+    if key not in _buffers or len(_buffers[key]) < size:
+        with torch.inference_mode(False):
+            _buffers[key] = torch.empty(size, dtype=dtype, device=device)
+    return _buffers[key][:size]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

@@ -63,8 +63,11 @@ class Paths:
     def evaluation(self, row: str, seed: int) -> Path:
         """Losses of a row; baselines and the base are one for all seeds."""
         name = f"{row}-{seed}" if row in config.TRAINED_ROWS else row
-        folder = "ensembles" if row in config.ENSEMBLES else "evaluation"
-        return self.data / folder / f"{name}.json"
+        return (self.ensembles if row in config.ENSEMBLES else self.data / "evaluation") / f"{name}.json"
+
+    @property
+    def ensembles(self) -> Path:
+        return self.data / "ensembles"
 
     def token_losses(self, row: str, seed: int) -> Path:
         """Losses of every token of dev and val, beside the evaluation."""

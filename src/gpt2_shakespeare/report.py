@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare import config, paths
 from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.paths import Paths
 
@@ -71,7 +71,7 @@ All losses are nats per token, of the weights that are best on dev. Several seed
 standard deviation of the sample.
 
 - **Train**: in eval mode (no dropout), on as many tokens of train as val has.
-- **Dev**: the first 5 % of the text. It chooses the best step and stops training early; val, its last 10 %,
+- **Dev**: the first 4.5 % of the text. It chooses the best step and stops training early; val, its last 10 %,
   does neither.
 - **Val (exact)**: every token of val but the first, scored once, with at least half a block of context where
   the text has it.
@@ -96,7 +96,8 @@ line of its own that ends with a colon. A *new speaker* has no heading in train,
 FORGETTING_LEGEND = """\
 Loss on texts of other kinds, which no row has seen, and KL(base || row) of the next token's distribution there, in
 nats per token: what a fine-tuned row loses against the base, it has forgotten. *Base's corpus* is text of the kind
-that our own base was pretrained on, kept from it. The KL of the base to itself is 0.
+that our own base was pretrained on, kept from it; WikiText-2 is its tokenised test part, with `<unk>` as it stands
+there. The KL of the base to itself is 0. A dash: not measured, as the row's blocks are shorter than the base's.
 """
 
 DIFFERENCES_LEGEND = """\
@@ -249,7 +250,7 @@ def read(params: config.Params) -> Report:
         ReportError: no row has a complete evaluation, or the corpus's facts can't be read.
     """
     at = Paths(params.scale)
-    facts = _json(at.corpus_facts)
+    facts = read_json(at.corpus_facts)
     try:
         corpus = str(facts["corpus"])
         tokens = {part: int(facts["tokens"][part]) for part in ("train", "dev", "val")}
@@ -287,7 +288,7 @@ def _read_row(name: str, params: config.Params, corpus: str) -> Row:
     if name in config.TRAINED_ROWS:  # a base of our own has a history too, but of another corpus
         for seed in seeds:
             try:
-                histories[seed] = _read_history(at.model(name, seed) / "history.csv")
+                histories[seed] = _read_history(at.model(name, seed) / paths.HISTORY)
             except ReportError as error:
                 notes.append(f"no curve: {error}")
     return Row(name, evaluations, histories, notes=tuple(notes))
@@ -295,7 +296,7 @@ def _read_row(name: str, params: config.Params, corpus: str) -> Row:
 
 def _read_evaluation(path: Path, row: str) -> dict[str, float]:
     """The figures of one model, each a finite number, or a ReportError that names file and key."""
-    facts, trained = _json(path), row in config.TRAINED_ROWS
+    facts, trained = read_json(path), row in config.TRAINED_ROWS
     if trained:
         facts = {"max_steps": facts.get("steps")} | facts
     wanted: tuple[str, ...] = EVERY_ROW
@@ -308,7 +309,10 @@ def _read_evaluation(path: Path, row: str) -> dict[str, float]:
         if key not in facts:
             raise ReportError(f"{path}: no {key} in it")
         value, limit = facts[key], MAX_LOSS if "loss" in key else 1e15
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < limit:  # nan too
+        low = -1e-6 if key.startswith("kl_") else 0  # rounding of a row that is the base
+        if (
+            isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < limit
+        ):  # nan too
             raise ReportError(f"{path}: {key} is {value!r:.40}")
     return {key: facts[key] for key in wanted}
 
@@ -329,7 +333,8 @@ def _read_history(path: Path) -> pd.DataFrame:
     return table.sort_values("step")
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or a ReportError that names the file."""
     try:
         facts = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -478,8 +483,7 @@ def _forgetting_md(report: Report) -> str:
         def kl(f: dict[str, Any], text: str = text) -> str:
             return f"{f[f'kl_{text}']:.3f}"
 
-        columns |= {f"{name}: loss": loss, "… less the base's": change, f"{name}: KL": kl}
-        columns = {key.replace("… less", f"{name}: … less"): show for key, show in columns.items()}
+        columns |= {f"{name}: loss": loss, f"{name}: less the base's": change, f"{name}: KL": kl}
     if not columns:
         return "# Forgetting\n\nNot measured: the base was not measured on a text of another kind.\n"
     return f"# Forgetting\n\n{_markdown(report, columns)}\n\n{FORGETTING_LEGEND}"
@@ -628,12 +632,12 @@ def _draw_forgetting(report: Report, axes: Axes) -> None:
             if key not in history or key not in base:
                 continue
             ends = history[history[key].notna()]
-            x, y = [base["dev_loss"], *ends["dev_loss"]], [base[key], *ends[key]]
+            x, y = list(ends["dev_loss"]), list(ends[key])
             axes.plot(x, y, "-o", color=colour, linewidth=1.4, markersize=4, label="" if number else row.name)
-            for place in (1, 6):
+            for place in (0, 5):
                 if place < len(x) and number == 0:
                     axes.annotate(
-                        f"{place}", (x[place], y[place]), xytext=(5, 4), textcoords="offset points",
+                        f"{place + 1}", (x[place], y[place]), xytext=(5, 4), textcoords="offset points",
                         color=colour, fontsize=9,
                     )  # fmt: skip
     if key in base:
@@ -643,7 +647,9 @@ def _draw_forgetting(report: Report, axes: Axes) -> None:
         axes.legend(fontsize=9, framealpha=0.9, edgecolor="none", title="numbers: epochs", title_fontsize=9)
     else:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", style="italic")
-    axes.set_xlabel("dev loss, nats per token: learning goes to the left")
+    axes.set_xlabel(
+        "dev loss at each epoch's end (the square: exact), nats per token: learning goes to the left"
+    )
     axes.set_ylabel(f"loss on {str(text).replace('_', ' ')}, nats per token:\nforgetting goes up")
     axes.grid(**GRID)
 
@@ -706,7 +712,7 @@ def _samples_md(report: Report) -> str:
     if report.corpus == "plays":
         lines += ["The models of this scale saw built-in, made-up text: nothing here is Shakespeare.", ""]
     try:
-        facts = _json(path)
+        facts = read_json(path)
         settings = ", ".join(f"{name} {value}" for name, value in facts["settings"].items())
         lines += [f"{settings}. Trained rows: the models of seed {first_seed}. None is selected by hand.", ""]
         rows: dict[str, list[dict[str, Any]]] = facts["rows"]
@@ -744,7 +750,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _rounded(value: float) -> int | float:
-    value = round(float(value), DECIMALS)
+    value = round(float(value), DECIMALS) + 0.0  # no -0.0
     return int(value) if value.is_integer() else value
 
 

@@ -1,6 +1,5 @@
 """What the rows' texts are like, as tables and figures beside human text: analysis.* under metrics/. No torch."""
 
-import json
 import logging
 import math
 import statistics
@@ -21,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gpt2_shakespeare import config
 from gpt2_shakespeare.paths import Paths
-from gpt2_shakespeare.report import COLOURS, CORPORA, DPI, GRID, OTHER_COLOUR, ReportError
+from gpt2_shakespeare.report import COLOURS, CORPORA, DPI, GRID, OTHER_COLOUR, ReportError, read_json
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +174,7 @@ def _read_row(name: str, params: config.Params, human: dict[str, float]) -> Row:
     for seed in seeds:
         path = at.analysis(name, seed)
         try:
-            facts = _json(path)
+            facts = read_json(path)
             figures[seed] = _figures(path, facts, human)
             if name == HUMAN:  # how far another draw of human text is from this one
                 other = _figures(path, {"figures": facts.get("other_draw")}, figures[seed])
@@ -202,7 +201,7 @@ def _read_row(name: str, params: config.Params, human: dict[str, float]) -> Row:
 def _read_cells(
     path: Path, params: config.Params, human: dict[str, float]
 ) -> dict[tuple[float, float], dict[str, float]]:
-    facts = _json(path)
+    facts = read_json(path)
     try:
         found = {(float(cell["temperature"]), float(cell["top_p"])): cell for cell in facts["cells"]}
     except (KeyError, TypeError, ValueError):
@@ -242,20 +241,6 @@ def _recall(path: Path, facts: dict[str, Any], part: str) -> tuple[list[float], 
 
 def _is_number(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, int | float) and abs(value) < 1e15  # nan: no
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ReportError(f"{path}: not there") from None
-    except OSError as error:
-        raise ReportError(f"{path}: can't be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise ReportError(f"{path}: broken, not valid JSON") from None
-    if not isinstance(facts, dict):
-        raise ReportError(f"{path}: broken, not a JSON object")
-    return facts
 
 
 # --- the tables ------------------------------------------------------------------------------------------

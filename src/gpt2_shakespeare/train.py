@@ -244,6 +244,8 @@ class Trainer:
         try:
             with self.machine.autocast():
                 self.model.loss(idx, idx).backward()
+            if self.probe and self.ranks.rank == 0:
+                self.probe(self.model)
         except torch.OutOfMemoryError:
             raise TrainingError(
                 f"{self.label}: {self.settings.batch_size} windows of {length} tokens don't fit into the GPU's "

@@ -2,7 +2,7 @@
 
     python benchmarks/tolerance.py --seeds 1337 1 2
 
-Runs base, scratch, scratch_tuned, finetune and finetune_long under each condition, from one prepared text, and writes
+Runs base, scratch, scratch_tuned and finetune under each condition, from one prepared text, and writes
 benchmarks/tolerance.csv: a line per condition, seed and row with its exact val loss and the gap to the first
 condition, which is the committed one. docs/reproducibility.md takes its tolerance from here.
 """
@@ -25,7 +25,7 @@ from gpt2_shakespeare.paths import Paths
 
 ROOT = Path(__file__).parent.parent
 OUT = Path(__file__).with_suffix(".csv")
-ROWS = ("scratch", "scratch_tuned", "finetune", "finetune_long")
+ROWS = ("scratch", "scratch_tuned", "finetune")
 # name -> (changes of the scale's runtime, variables that limit the instructions torch and MKL use)
 CONDITIONS: dict[str, tuple[dict, dict[str, str]]] = {
     "committed": ({}, {}),

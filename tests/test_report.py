@@ -464,7 +464,33 @@ def test_what_is_forgotten_has_a_table_and_what_was_not_measured_is_a_dash():
     assert "WikiText-2" in head and "Base's corpus" not in head.splitlines()[1]
     assert lines["base"] == ["4.500", "+0.000", "0.000"]
     assert lines["finetune"] == ["5.250", "+0.750", "0.500"]
-    assert lines["scratch"] == lines["trigram"] == ["–", "–", "–"]
+    assert lines["scratch"] == ["–", "–", "–"] and "trigram" not in lines
+    assert "equal dev loss, WikiText-2: not measured" in head
+
+
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize(
+    ("dev", "said"),
+    [
+        (4.45, "at equal dev loss (4.450, LoRA's best; between the epochs of finetune and finetune_long), "
+               "WikiText-2: 5.100 and 5.350."),
+        (4.7, "no match. LoRA's best is 4.700, full fine-tuning stands between 4.600 and 4.200"),
+    ],
+)  # fmt: skip
+def test_lora_is_compared_where_it_has_learned_as_much(dev, said):
+    at = fill()
+    change(at.evaluation("base", 1337), other_loss_wikitext=4.5, kl_wikitext=0.0)
+    curves = {
+        "finetune": [(4.6, 5.2)],
+        "finetune_long": [(4.5, 5.3), (4.2, 5.6)],
+        "finetune_lora": [(dev, 5.1)],
+    }
+    for row, points in curves.items():
+        lines = ["step,passes,train_loss,dev_loss,other_loss_wikitext", "1,0.5,5,5,"]
+        lines += [f"{2 + n},{n + 1},4,{x},{y}" for n, (x, y) in enumerate(points)]
+        put(at.model(row, 1337) / "history.csv", "\n".join(lines))
+    report.write(params())
+    assert said in part(at, "Forgetting")[0]
 
 
 @pytest.mark.usefixtures("no_figures")

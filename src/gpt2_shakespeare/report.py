@@ -6,13 +6,14 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -486,7 +487,37 @@ def _forgetting_md(report: Report) -> str:
         columns |= {f"{name}: loss": loss, f"{name}: less the base's": change, f"{name}: KL": kl}
     if not columns:
         return "# Forgetting\n\nNot measured: the base was not measured on a text of another kind.\n"
-    return f"# Forgetting\n\n{_markdown(report, columns)}\n\n{FORGETTING_LEGEND}"
+    models = [row for row in report.rows if row.name in config.MODEL_ROWS]
+    matched = "\n".join(
+        _matched(report, text, name) for text, name in names.items() if f"{name}: loss" in columns
+    )
+    return f"# Forgetting\n\n{_markdown(report, columns, rows=models)}\n\n{FORGETTING_LEGEND}\n{matched}\n"
+
+
+def _matched(report: Report, text: str, name: str) -> str:
+    """What LoRA and full fine-tuning have forgotten where both have learned as much: a line."""
+    key, gains = f"other_loss_{text}", []
+    histories = {row.name: row.histories for row in report.rows}
+    for seed, lora in histories["finetune_lora"].items():
+        full = [histories[row][seed] for row in ("finetune", "finetune_long") if seed in histories[row]]
+        if key not in lora or not full or any(key not in history for history in full):
+            return f"- LoRA and full fine-tuning at equal dev loss, {name}: not measured."
+        ends = pd.concat(full).dropna(subset=[key]).sort_values("dev_loss")
+        best = lora.dropna(subset=[key]).sort_values("dev_loss").iloc[0]
+        low, high = ends["dev_loss"].iloc[0], ends["dev_loss"].iloc[-1]
+        if not low <= best["dev_loss"] <= high:
+            return (
+                f"- LoRA and full fine-tuning at equal dev loss, {name}: no match. LoRA's best is {best['dev_loss']:.3f}, "
+                f"full fine-tuning stands between {high:.3f} and {low:.3f} at its epochs' ends."
+            )
+        gains.append((best["dev_loss"], best[key], np.interp(best["dev_loss"], ends["dev_loss"], ends[key])))
+    if not gains:
+        return f"- LoRA and full fine-tuning at equal dev loss, {name}: not measured."
+    dev, lora_loss, full_loss = np.mean(gains, axis=0)
+    return (
+        f"- LoRA and full fine-tuning at equal dev loss ({dev:.3f}, LoRA's best; between the epochs of finetune and "
+        f"finetune_long), {name}: {lora_loss:.3f} and {full_loss:.3f}."
+    )
 
 
 def _differences_md(report: Report) -> str:
@@ -506,12 +537,15 @@ def _differences_md(report: Report) -> str:
 
 
 def _markdown(
-    report: Report, columns: dict[str, Callable[[dict[str, Any]], str]], notes: bool = False
+    report: Report,
+    columns: dict[str, Callable[[dict[str, Any]], str]],
+    notes: bool = False,
+    rows: Sequence[Row] | None = None,
 ) -> str:
-    """A table of all rows; a figure that a row doesn't have is a dash."""
+    """A table of all rows, or of some; a figure that a row doesn't have is a dash."""
     names = [*columns, *(["Notes"] if notes else [])]
     lines = ["| Row | " + " | ".join(names) + " |", "|---|" + "---:|" * len(columns) + "---|" * notes]
-    for row in report.rows:
+    for row in report.rows if rows is None else rows:
         figures = row.figures | {"reference": _reference(report, row)}
         cells = [row.name]
         for show in columns.values():

@@ -162,24 +162,29 @@ class Report:
     rows: list[Row]
 
     @property
-    def corpus_name(self) -> str:
-        name = CORPORA.get(self.corpus, self.corpus)
-        return f"{name} ({self.params.corpus_path})" if self.corpus == "path" else name
-
-    @property
-    def base_name(self) -> str:
-        base = self.params.at_scale.base
-        if base.source == "pretrain":
-            return _stand_in(base)
-        return base.repo if base.source == "hub" else self.params.base_path
-
-    @property
     def title(self) -> str:
-        return f"{self.params.scale}: {self.corpus_name}; base: {self.base_name}"
+        return scale_title(self.params, self.corpus)
 
     def reference(self, row: str) -> str:
         """The reference's published val loss for a row; empty if it has none for this corpus."""
         return REFERENCE.get(row, "") if self.corpus == REFERENCE_CORPUS else ""
+
+
+def corpus_name(params: config.Params, corpus: str) -> str:
+    name = CORPORA.get(corpus, corpus)
+    return f"{name} ({params.corpus_path})" if corpus == "path" else name
+
+
+def base_name(params: config.Params) -> str:
+    base = params.at_scale.base
+    if base.source == "pretrain":
+        return _stand_in(base)
+    return base.repo if base.source == "hub" else params.base_path
+
+
+def scale_title(params: config.Params, corpus: str) -> str:
+    """What every table, page and picture says of its figures: scale, text and base."""
+    return f"{params.scale}: {corpus_name(params, corpus)}; base: {base_name(params)}"
 
 
 def write(params: config.Params) -> Path:
@@ -572,7 +577,7 @@ def _heading(report: Report) -> str:
     seeds = sorted(report.params.seeds)
     named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     return (
-        f"Scale {report.params.scale}: {report.corpus_name} ({tokens} tokens); base: {report.base_name}; "
+        f"Scale {report.params.scale}: {corpus_name(report.params, report.corpus)} ({tokens} tokens); base: {base_name(report.params)}; "
         f"{models}; {named}"
     )
 

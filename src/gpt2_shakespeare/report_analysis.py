@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gpt2_shakespeare import config
 from gpt2_shakespeare.paths import Paths
-from gpt2_shakespeare.report import COLOURS, CORPORA, DPI, GRID, OTHER_COLOUR, ReportError, read_json
+from gpt2_shakespeare.report import COLOURS, DPI, GRID, OTHER_COLOUR, ReportError, read_json, scale_title
 
 log = logging.getLogger(__name__)
 
@@ -279,7 +279,7 @@ def _table_csv(rows: list[Row]) -> str:
 def _tables(params: config.Params, rows: list[Row]) -> str:
     settings = params.analysis.model_dump()
     lines = [
-        f"# The texts at scale {params.scale}: {CORPORA[params.at_scale.corpus]}",
+        f"# The texts at scale {scale_title(params, params.at_scale.corpus)}",
         "",
         f"Of every row {params.analysis.samples} texts of {params.analysis.max_new_tokens} tokens, each going on from "
         f"{params.analysis.prompt_tokens} tokens of val; {_setting(params)}. **human** is what stands there in val. "
@@ -356,7 +356,7 @@ def _draw_decoding(params: config.Params, rows: list[Row]) -> Figure:
     columns = min(4, len(models))
     lines = -(-len(models) // columns)
     figure = Figure(figsize=(3.3 * columns, 3.6 * lines + 1.1), dpi=DPI, layout="constrained")
-    title = f"{params.scale}: how far texts are from human text, by temperature and top-p (darker: nearer)"
+    title = f"{scale_title(params, params.at_scale.corpus)}\nhow far texts are from human text, by temperature and top-p (darker: nearer)"
     if not human.problem:
         figures = human.figures[0]
         title += (
@@ -364,7 +364,7 @@ def _draw_decoding(params: config.Params, rows: list[Row]) -> Figure:
             f"small: bits/char (scorer of dev) and distinct-2, of human text "
             f"{figures.get('bits_per_char_dev', math.nan):.2f} and {figures.get('distinct_2', math.nan):.2f}"
         )
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, parse_math=False)
     known = [max(cell["off"], 1e-3) for row in models for cell in row.cells.values() if "off" in cell]
     lowest = min(known, default=0.1)
     scale = LogNorm(lowest, max(known, default=0.1) + 1e-9, clip=True)  # greedy text is far out
@@ -420,10 +420,10 @@ def _draw_grid(axes: Axes, params: config.Params, row: Row, scale: LogNorm) -> N
 
 def _draw_memorisation(params: config.Params, rows: list[Row]) -> Figure:
     """Left: n-grams of the texts that stand in train. Right: tokens recalled after prefixes of train, and of val."""
-    figure = Figure(figsize=(10, 4.6), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(10, 5), dpi=DPI, layout="constrained")
     figure.suptitle(
-        f"{params.scale}: what texts take from train word for word, {_setting(params)}",
-        x=0.01, ha="left", fontsize=10.5,
+        f"{scale_title(params, params.at_scale.corpus)}\nwhat texts take from train word for word, {_setting(params)}",
+        x=0.01, ha="left", fontsize=10.5, parse_math=False,  # a path may have a $
     )  # fmt: skip
     novelty, recall = figure.subplots(1, 2)
     for row in rows:

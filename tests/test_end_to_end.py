@@ -36,7 +36,7 @@ def results(project):
 
 
 FINETUNE_AND_WHAT_FOLLOWS = {
-    "check", "finetune@1337", "evaluate@finetune-1337", "sample", "report",
+    "check", "finetune@1337", "evaluate@finetune-1337", "evaluate_ensembles", "sample", "report",
     "analyse@finetune-1337", "decode@finetune", "report_analysis",
 }  # fmt: skip
 PAGES = (
@@ -48,7 +48,7 @@ PAGES = (
 def test_repro_runs_everything_once(project):
     stages = ran(dvc(project, "repro"))
     assert stages[0] == "check" and set(stages[-2:]) <= {"report", "report_analysis"}
-    assert len(stages) == len(set(stages)) == 34
+    assert len(stages) == len(set(stages)) == 37
     assert list(results(project)) == [*config.BASELINES, *config.MODEL_ROWS]  # no ensemble of one seed
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10

@@ -91,7 +91,9 @@ def _exponentials(h: Tensor, w: Tensor, shift: Tensor, kept: Tensor | None, grad
 def _tiles(h: Tensor, w: Tensor):
     """For each tile of the types: where it lies, and its logits (types, n) fp32, which the next tile overwrites."""
     room, threads = TILE_BYTES[h.device.type], torch.get_num_threads()
-    if h.device.type == "cpu" and threads > 1:  # waking threads for every tile costs more than the cache saves
+    if (
+        h.device.type == "cpu" and threads > 1
+    ):  # waking threads for every tile costs more than the cache saves
         room *= 4 * threads
     size = min(len(w), max(16, room // (4 * len(h)) // 16 * 16))
     buffer = _scratch("tile", size * len(h), torch.float32, h.device)

@@ -1,9 +1,31 @@
 """Before any test imports torch: the package's environment, and one thread, as pytest runs several processes."""
 
 import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
+from pathlib import Path
+
+import numpy as np
+import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tiny_shakespeare(tmp_path):
+    """All tokens before val, and val, as the reference splits them; skipped where no mirror has the files."""
+    from gpt2_shakespeare import assets, data, paths, tokenizer
+
+    try:
+        assets.fetch([assets.TINY_SHAKESPEARE, *assets.GPT2_BPE], tmp_path, partial=paths.DOWNLOADS)
+    except assets.AssetError:
+        pytest.skip("no mirror at hand")
+    folder = tmp_path / "tokenizer"
+    folder.mkdir()
+    for asset in assets.GPT2_BPE:
+        (tmp_path / asset.path).rename(folder / Path(asset.path).name)
+    text = data.read_corpus(tmp_path / assets.TINY_SHAKESPEARE.path)
+    tokens = data.encode(tokenizer.load(folder), [text])
+    return np.split(tokens, [int(0.9 * len(tokens))])
 
 
 def pytest_collection_modifyitems(items):

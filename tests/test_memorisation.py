@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import fuzz
 
-from gpt2_shakespeare import assets, memorisation
+from gpt2_shakespeare import memorisation
 from gpt2_shakespeare.memorisation import matched_lengths, matches, recalled, share_in_train
 
 
@@ -66,21 +65,9 @@ def test_it_imports_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_tiny_shakespeares_val_against_all_tokens_before_it(tmp_path):
+def test_tiny_shakespeares_val_against_all_tokens_before_it(tiny_shakespeare):
     """Measured elsewhere: 23.8, 8.4, 4.1 and 1.2 % of its 4-, 6-, 8- and 10-grams; the longest match 15 tokens."""
-    from gpt2_shakespeare import data, paths, tokenizer
-
-    try:
-        assets.fetch([assets.TINY_SHAKESPEARE, *assets.GPT2_BPE], tmp_path, partial=paths.DOWNLOADS)
-    except assets.AssetError:
-        pytest.skip("no mirror at hand")
-    folder = tmp_path / "tokenizer"
-    folder.mkdir()
-    for asset in assets.GPT2_BPE:
-        (tmp_path / asset.path).rename(folder / Path(asset.path).name)
-    text = data.read_corpus(tmp_path / assets.TINY_SHAKESPEARE.path)
-    tokens = data.encode(tokenizer.load(folder), [text])
-    before, val = np.split(tokens, [int(0.9 * len(tokens))])
+    before, val = tiny_shakespeare
     found = memorisation.matches(val[None], before)
     assert found.max() == 15
     shares = [share_in_train(found, n) for n in (4, 6, 8, 10)]

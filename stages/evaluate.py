@@ -28,7 +28,13 @@ def main() -> None:
     tokens = {
         part: data.load_tokens(at.tokens(part), model.config.vocab_size) for part in ("train", "dev", "val")
     }
-    masks = analysis.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
+    others = {
+        file.stem: data.load_tokens(file, model.config.vocab_size)
+        for file in sorted(at.other_tokens.glob("*.npy"))
+    }
+    encoding = tokenizer.load(at.tokenizer)
+    masks = analysis.kinds(encoding, tokens["val"], tokens["train"])
+    names = evaluate.Names(*analysis.name_probe(encoding, tokens["train"], others.values()))
     # the model in eval mode on as many train tokens as val has
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
@@ -38,11 +44,8 @@ def main() -> None:
         result |= analysis.split_losses(each["val"], masks)
         base = GPT.from_pretrained(at.base).to(machine.device)
         if model.config.block_size >= base.config.block_size:
-            others = {
-                file.stem: data.load_tokens(file, model.config.vocab_size)
-                for file in sorted(at.other_tokens.glob("*.npy"))
-            }
             result |= evaluate.Forgetting(base, others, OTHER_TOKENS).measure(model)
+        result |= names.measure(model)
         if args.row != "base":
             last = folder / paths.LAST  # there only if the best weights are of an earlier step
             ended = (

@@ -4,8 +4,7 @@ import argparse
 
 from stage import in_processes, stage, train_into
 
-from gpt2_shakespeare import config, data, paths, runtime
-from gpt2_shakespeare.evaluate import Forgetting
+from gpt2_shakespeare import analysis, config, data, evaluate, paths, runtime
 from gpt2_shakespeare.model import GPT, add_lora
 from gpt2_shakespeare.tokenizer import load as load_tokenizer
 from gpt2_shakespeare.tokenizer import shapes
@@ -45,7 +44,11 @@ def main() -> None:
             file.stem: data.load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
         }
         base = GPT.from_pretrained(at.base).to(machine.device)
-        probe = Forgetting(base, texts, settings.eval_tokens).measure
+        forgetting = evaluate.Forgetting(base, texts, settings.eval_tokens)
+        names = evaluate.Names(*analysis.name_probe(encoding, train, texts.values()))
+
+        def probe(model: GPT) -> dict[str, float]:
+            return forgetting.measure(model) | names.measure(model)
 
     name = f"{args.row}-{args.seed}"
     trainer = Trainer(

@@ -40,7 +40,7 @@ FINETUNE_AND_WHAT_FOLLOWS = {
     "analyse@finetune-1337", "decode@finetune", "report_analysis",
 }  # fmt: skip
 PAGES = (
-    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "forgetting.png",
+    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "forgetting.png", "names.png",
     "analysis.md", "analysis.csv", "decoding.png", "memorisation.png",
 )  # fmt: skip
 

@@ -236,3 +236,34 @@ def test_without_other_texts_nothing_is_measured_and_a_short_one_is_refused():
         evaluate.Forgetting(gpt(), {"a": tokens(16)}, 64)
     with pytest.raises(DataError, match="below the base's"):
         evaluate.Forgetting(gpt(), {"a": tokens(99)}, 64).measure(gpt(block_size=8))
+
+
+def test_p_name_is_the_probability_of_the_headings():
+    model, prompts = gpt(), np.array([[3, 1], [2, 5]])
+    headings = [[1], [2, 3], [2, 4, 5]]
+    wanted = []
+    with torch.inference_mode():
+        for prompt in prompts.tolist():
+            total = 0.0
+            for heading in headings:
+                logits = model(torch.tensor([prompt + heading]))[0][0].double()
+                found = F.log_softmax(logits, -1)[torch.arange(1, 1 + len(heading)), torch.tensor(heading)]
+                total += found.sum().exp().item()
+            wanted.append(total)
+    found = evaluate.Names(headings, prompts).measure(model)
+    assert found == {"p_name": pytest.approx(np.mean(wanted), rel=1e-5)}
+
+
+def test_p_name_of_all_types_is_one():
+    model = gpt()
+    every = [[token] for token in range(model.config.vocab_size)]
+    assert evaluate.Names(every, np.array([[1, 2, 3]])).measure(model) == {"p_name": pytest.approx(1)}
+
+
+@pytest.mark.parametrize(
+    ("headings", "prompts"),
+    [([], [[1, 2]]), ([[1]], np.zeros((0, 3))), ([[1] * 12], [[1] * 6])],
+    ids=["no headings", "no prompts", "longer than a block"],
+)
+def test_p_name_is_not_there_where_it_cannot_be_measured(headings, prompts):
+    assert evaluate.Names(headings, np.array(prompts)).measure(gpt()) == {}

@@ -140,6 +140,7 @@ def test_the_same_input_gives_the_same_bytes():
         report.LOSS_CURVES,
         report.VAL_LOSS,
         report.FORGETTING_PNG,
+        report.NAMES_PNG,
         report.SAMPLES,
     }
     for name, raw in first.items():
@@ -550,6 +551,20 @@ def test_the_forgetting_figure_is_drawn_from_the_histories():
     report.write(params())
     assert without.read_bytes() != before
     assert "other_loss_wikitext" in pd.read_csv(at.metrics / report.CURVES)
+
+
+def test_the_probability_of_a_name_is_in_table_and_figure():
+    at = fill()
+    before = (report.write(params()) / report.NAMES_PNG).read_bytes()
+    change(at.evaluation("base", 1337), other_loss_wikitext=4.4, kl_wikitext=0.0, p_name=3.07e-8)
+    change(at.evaluation("scratch", 1337), other_loss_wikitext=5.4, kl_wikitext=1.0, p_name=0.2268)
+    table = pd.read_csv(at.model("finetune", 1337) / "history.csv")
+    table["p_name"] = [0.01 if step % 100 == 0 else None for step in table["step"]]
+    table.to_csv(at.model("finetune", 1337) / "history.csv", index=False)
+    report.write(params())
+    lines = part(at, "Forgetting")[1]
+    assert lines["base"][-1] == "3.1e-06 %" and lines["scratch"][-1] == "23 %" and lines["finetune"][-1] == "–"
+    assert (at.metrics / report.NAMES_PNG).read_bytes() != before
 
 
 @pytest.mark.usefixtures("no_figures")

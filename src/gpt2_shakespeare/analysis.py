@@ -1,6 +1,7 @@
 """Where the loss of a text lies: speakers' headings and the body, names and token types that are new. No torch."""
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 import tiktoken
@@ -40,6 +41,31 @@ def split_losses(losses: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, 
         if mask.any():
             result[f"val_loss_{name}"] = float(losses[mask].mean())
     return result
+
+
+NEUTRAL_PROMPTS, NEUTRAL_TOKENS = 4, 16  # of each text of another kind, and how long
+
+
+def name_probe(
+    encoding: tiktoken.Encoding, train: Tokens, others: Iterable[Tokens]
+) -> tuple[list[list[int]], np.ndarray]:
+    """What `evaluate.Names` asks of a model: train's headings, in the order of the alphabet, and neutral prompts.
+
+    A prompt is a piece of a text of another kind and an empty line, after which a turn might start.
+    """
+    names = sorted(set(_headings(_bytes(encoding, train)[0]).values()))
+    # encoded after the empty line that stands before each, as in the text
+    gap = encoding.encode_ordinary("\n\nA")[:-1]
+    headings = [
+        encoding.encode_ordinary(f"\n\n{name.decode(errors='replace')}\n")[len(gap) :] for name in names
+    ]
+    pieces = [
+        np.r_[text[start : start + NEUTRAL_TOKENS], gap]
+        for text in others
+        for start in np.linspace(0, len(text) - NEUTRAL_TOKENS, NEUTRAL_PROMPTS).astype(int)
+        if len(text) >= NEUTRAL_TOKENS
+    ]
+    return headings, np.array(pieces, dtype=np.int64).reshape(-1, NEUTRAL_TOKENS + len(gap))
 
 
 def _bytes(encoding: tiktoken.Encoding, tokens: Tokens) -> tuple[bytes, np.ndarray]:

@@ -1,6 +1,7 @@
 """Losses of a text under a model: the exact one, the reference's protocol, and a quick one for training."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -145,6 +146,43 @@ class Forgetting:
         )
         kl = (theirs.exp() * (theirs - ours)).sum(-1)
         return -ours.gather(1, targets.to(device)[:, None]).double().mean().item(), kl.double().mean().item()
+
+
+class Names:
+    """How likely a model is to let one of some speakers begin where nothing asks for any.
+
+    Args:
+        headings: each one's tokens, the end of its line included, so that none is the start of another one.
+        prompts: token ids (B, P), up to where a heading may start.
+    """
+
+    def __init__(self, headings: Sequence[Sequence[int]], prompts: np.ndarray):
+        self.lengths = np.array([len(heading) for heading in headings], dtype=int)
+        self.headings = np.zeros((len(headings), self.lengths.max(initial=0)), dtype=np.int64)  # padded at the right
+        for row, heading in zip(self.headings, headings, strict=True):
+            row[: len(heading)] = heading
+        self.prompts = prompts.astype(np.int64)
+
+    def measure(self, model: GPT) -> dict[str, float]:
+        """`p_name`: the probability that what follows a prompt is one of the headings, a mean over the prompts.
+
+        Empty where there are no headings or no prompts, or where they are longer than the model's blocks.
+        """
+        start, longest = self.prompts.shape[1] - 1, self.headings.shape[1]
+        if not self.headings.size or not self.prompts.size or start + longest > model.config.block_size:
+            return {}
+        weight = model.transformer.wte.weight
+        inside = torch.from_numpy(np.arange(longest) < self.lengths[:, None]).to(weight.device)
+        found = []
+        with evaluating(model):
+            for prompt in self.prompts:
+                rows = np.concatenate([np.tile(prompt, (len(self.headings), 1)), self.headings], axis=1)
+                idx = torch.from_numpy(rows).to(weight.device)
+                hidden, targets = model.hidden(idx[:, :-1])[:, start:], idx[:, start + 1 :]
+                losses = torch.zeros(inside.shape, dtype=torch.float64, device=weight.device)
+                losses[inside] = token_losses(hidden[inside], weight, targets[inside]).double()
+                found.append(losses.sum(1).neg().logsumexp(0).exp().item())
+        return {"p_name": math.fsum(found) / len(found)}
 
 
 def _scored(

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 RESULTS, TABLE_CSV, TABLE_MD, CURVES = "results.json", "table.csv", "table.md", "curves.csv"
 LOSS_CURVES, VAL_LOSS, FORGETTING_PNG = "loss_curves.png", "val_loss.png", "forgetting.png"
+NAMES_PNG = "names.png"
 SAMPLES = "samples.md"
 
 DECIMALS = 4  # of every figure in results.json and table.csv
@@ -49,9 +50,10 @@ FIGURES = (
 # Where the loss is: optional, as a text may have no headings and a base no text of its own.
 KINDS = ("heading", "body", "known_speaker", "new_speaker", "seen_type", "new_type")
 OTHER = ("base_corpus", "wikitext")  # texts of other kinds, in data/<scale>/other/
-FORGETTING = tuple(f"{what}_{text}" for text in OTHER for what in ("other_loss", "kl"))
+P_NAME = "p_name"
+PROBED = (*(f"{what}_{text}" for text in OTHER for what in ("other_loss", "kl")), P_NAME)  # in histories too
 SPLITS = (
-    *(f"val_loss_{kind}" for kind in KINDS), *(f"val_tokens_{kind}" for kind in KINDS), *FORGETTING,
+    *(f"val_loss_{kind}" for kind in KINDS), *(f"val_tokens_{kind}" for kind in KINDS), *PROBED,
 )  # fmt: skip
 HISTORY = ("step", "passes", "train_loss", "dev_loss")
 
@@ -99,6 +101,8 @@ Loss on texts of other kinds, which no row has seen, and KL(base || row) of the 
 nats per token: what a fine-tuned row loses against the base, it has forgotten. *Base's corpus* is text of the kind
 that our own base was pretrained on, kept from it; WikiText-2 is its tokenised test part, with `<unk>` as it stands
 there. The KL of the base to itself is 0. A dash: not measured, as the row's blocks are shorter than the base's.
+*P(name)*: the probability that one of train's speakers begins to speak after a piece of those texts and an empty line,
+where nothing asks for any; mean over four pieces of each text.
 """
 
 DIFFERENCES_LEGEND = """\
@@ -149,7 +153,10 @@ class Row:
         values["perplexity"] = math.exp(values["val_loss"])
         if len(table) > 1:
             values["val_loss_std"] = table["val_loss"].std()  # of the sample: n - 1
-        return {name: _rounded(values[name]) for name in (*FIGURES, *SPLITS) if name in values}
+        figures = {name: _rounded(values[name]) for name in (*FIGURES, *SPLITS) if name in values}
+        if P_NAME in figures:  # where a thousandth and a millionth are far apart
+            figures[P_NAME] = float(f"{values[P_NAME]:.3g}")
+        return figures
 
 
 @dataclass(frozen=True)
@@ -209,6 +216,7 @@ def write(params: config.Params) -> Path:
     _write_figure(out / LOSS_CURVES, report, _draw_loss_curves)
     _write_figure(out / VAL_LOSS, report, _draw_val_loss)
     _write_figure(out / FORGETTING_PNG, report, _draw_forgetting)
+    _write_figure(out / NAMES_PNG, report, _draw_names)
     return out
 
 
@@ -327,7 +335,7 @@ def _read_history(path: Path) -> pd.DataFrame:
     """Losses at each evaluation during training, or a ReportError that names the file."""
     try:
         table = pd.read_csv(path)
-        wanted = [*HISTORY, *(name for name in FORGETTING if name in table)]
+        wanted = [*HISTORY, *(name for name in PROBED if name in table)]
         table = table[wanted].astype({"step": int}).round(6)
         good = len(table) > 0 and table[list(HISTORY)].astype(float).abs().lt(1e15).all(axis=None)
     except FileNotFoundError:
@@ -492,6 +500,8 @@ def _forgetting_md(report: Report) -> str:
         columns |= {f"{name}: loss": loss, f"{name}: less the base's": change, f"{name}: KL": kl}
     if not columns:
         return "# Forgetting\n\nNot measured: the base was not measured on a text of another kind.\n"
+    if any(P_NAME in row.figures for row in report.rows):
+        columns["P(name)"] = lambda f: f"{100 * f[P_NAME]:.2g} %"
     models = [row for row in report.rows if row.name in config.MODEL_ROWS]
     matched = "\n".join(
         _matched(report, text, name) for text, name in names.items() if f"{name}: loss" in columns
@@ -602,7 +612,7 @@ def _curves(report: Report) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=columns)
     table = pd.concat(parts)
-    return table[[*columns, *(name for name in FORGETTING if name in table)]]
+    return table[[*columns, *(name for name in PROBED if name in table)]]
 
 
 # --- the figures -----------------------------------------------------------------------------------------
@@ -690,6 +700,35 @@ def _draw_forgetting(report: Report, axes: Axes) -> None:
         "dev loss at each epoch's end (the square: exact), nats per token: learning goes to the left"
     )
     axes.set_ylabel(f"loss on {str(text).replace('_', ' ')}, nats per token:\nforgetting goes up")
+    axes.grid(**GRID)
+
+
+def _draw_names(report: Report, axes: Axes) -> None:
+    """P(name) after each epoch, from the base's on."""
+    base = next((row.figures.get(P_NAME) for row in report.rows if row.name == "base"), None)
+    drawn = False
+    for row in report.rows:
+        colour = COLOURS.get(row.name, OTHER_COLOUR)
+        for number, history in enumerate(row.histories.values()):
+            if P_NAME not in history or base is None:
+                continue
+            ends = history[history[P_NAME].notna()]
+            axes.plot(
+                [0, *ends["passes"]], [base, *ends[P_NAME]], "-o", color=colour, linewidth=1.4, markersize=4,
+                label="" if number else row.name,
+            )  # fmt: skip
+            drawn = True
+        if P_NAME in row.figures and config.TRAINED_ROWS.get(row.name, ("", "epochs"))[1] is None:
+            axes.axhline(
+                row.figures[P_NAME], color=colour, linewidth=1.2, linestyle="--", label=f"{row.name}, at its end"
+            )
+    if drawn:
+        axes.set_yscale("log")
+        axes.legend(fontsize=9, framealpha=0.9, edgecolor="none", loc="lower right")
+    else:
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", style="italic")
+    axes.set_xlabel("passes over the training text at each epoch's end; 0: the base")
+    axes.set_ylabel("P(name): a speaker of train begins after a neutral prompt")
     axes.grid(**GRID)
 
 

@@ -364,7 +364,7 @@ class Trainer:
                 "train_loss": round(train_loss, 6),
                 "dev_loss": round(dev_loss, 6),
             }
-            | {name: round(value, 6) for name, value in probed.items()}
+            | {name: float(f"{value:.6g}") for name, value in probed.items()}
         )
         self.running.clear()
         log.info(

@@ -563,7 +563,9 @@ def test_the_probability_of_a_name_is_in_table_and_figure():
     table.to_csv(at.model("finetune", 1337) / "history.csv", index=False)
     report.write(params())
     lines = part(at, "Forgetting")[1]
-    assert lines["base"][-1] == "3.1e-06 %" and lines["scratch"][-1] == "23 %" and lines["finetune"][-1] == "–"
+    assert (
+        lines["base"][-1] == "3.1e-06 %" and lines["scratch"][-1] == "23 %" and lines["finetune"][-1] == "–"
+    )
     assert (at.metrics / report.NAMES_PNG).read_bytes() != before
 
 

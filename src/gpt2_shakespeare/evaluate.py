@@ -158,7 +158,9 @@ class Names:
 
     def __init__(self, headings: Sequence[Sequence[int]], prompts: np.ndarray):
         self.lengths = np.array([len(heading) for heading in headings], dtype=int)
-        self.headings = np.zeros((len(headings), self.lengths.max(initial=0)), dtype=np.int64)  # padded at the right
+        self.headings = np.zeros(
+            (len(headings), self.lengths.max(initial=0)), dtype=np.int64
+        )  # padded at the right
         for row, heading in zip(self.headings, headings, strict=True):
             row[: len(heading)] = heading
         self.prompts = prompts.astype(np.int64)

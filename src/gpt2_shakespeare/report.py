@@ -720,7 +720,11 @@ def _draw_names(report: Report, axes: Axes) -> None:
             drawn = True
         if P_NAME in row.figures and config.TRAINED_ROWS.get(row.name, ("", "epochs"))[1] is None:
             axes.axhline(
-                row.figures[P_NAME], color=colour, linewidth=1.2, linestyle="--", label=f"{row.name}, at its end"
+                row.figures[P_NAME],
+                color=colour,
+                linewidth=1.2,
+                linestyle="--",
+                label=f"{row.name}, at its end",
             )
     if drawn:
         axes.set_yscale("log")

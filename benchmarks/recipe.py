@@ -18,8 +18,8 @@ import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads wh
 import yaml
 
 from gpt2_shakespeare import config, data, evaluate, paths, runtime, tokenizer
-from gpt2_shakespeare.model import GPT, add_lora
-from gpt2_shakespeare.train import Trainer, new_model
+from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.train import Trainer, starting_model
 
 OUT = Path(__file__).with_suffix(".csv")
 
@@ -57,13 +57,12 @@ def main() -> None:
         machine = runtime.start(scale.runtime)
         train, dev = (data.load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
         for seed in args.seeds:
-            if isinstance(settings, config.FromScratch):
-                model, context = new_model(settings, encoding.n_vocab, seed), settings.context
-            else:
-                model = GPT.from_pretrained(at.base, **settings.dropouts())
-                if isinstance(settings, config.LoRA):
-                    add_lora(model, settings.rank, settings.alpha, seed)
-                context = [config.Context(block_size=settings.block_size, epochs=args.epochs)]
+            model = starting_model(settings, encoding, at.base, seed)
+            context = (
+                settings.context
+                if isinstance(settings, config.FromScratch)
+                else [config.Context(block_size=settings.block_size, epochs=args.epochs)]
+            )
             started = time.perf_counter()
             trainer = Trainer(
                 model, train, dev, settings, context, seed=seed, machine=machine, label=variant, shapes=shapes

@@ -5,10 +5,10 @@ import argparse
 from stage import in_processes, stage, train_into
 
 from gpt2_shakespeare import analysis, config, data, evaluate, paths, runtime
-from gpt2_shakespeare.model import GPT, add_lora
+from gpt2_shakespeare.model import GPT
 from gpt2_shakespeare.tokenizer import load as load_tokenizer
 from gpt2_shakespeare.tokenizer import shapes
-from gpt2_shakespeare.train import Trainer, new_model
+from gpt2_shakespeare.train import Trainer, starting_model
 
 
 def main() -> None:
@@ -27,19 +27,16 @@ def main() -> None:
     train, dev = (data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev"))
     section, epochs = config.TRAINED_ROWS[args.row]
     settings: config.FromScratch | config.FineTuning = getattr(scale, section)
+    model = starting_model(settings, encoding, at.base, args.seed)
     probe = None
     if isinstance(settings, config.FromScratch):
         context = settings.context
-        model = new_model(settings, vocab_size, args.seed)
     else:
         planned = {"epochs": params.epochs, "long_epochs": params.long_epochs}[epochs or "epochs"]
         walks = planned if args.epochs is None else args.epochs
         if walks < 1:
             raise config.ConfigError(f"--epochs: {walks} is not a positive number")
         context = [config.Context(block_size=settings.block_size, epochs=walks)]
-        model = GPT.from_pretrained(at.base, **settings.dropouts())
-        if isinstance(settings, config.LoRA):
-            add_lora(model, settings.rank, settings.alpha, args.seed)
         texts = {
             file.stem: data.load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
         }

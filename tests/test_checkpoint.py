@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_train import DEV, TEXT, trainer
-from tiny import gpt
+from tiny import VOCAB_SIZE, gpt
 
 from gpt2_shakespeare import checkpoint
 from gpt2_shakespeare.checkpoint import CheckpointError, Checkpoints
@@ -168,20 +169,28 @@ def test_files_reach_the_disk_before_their_names_do(checkpoints, monkeypatch):
 # --- resumed training ----------------------------------------------------------------------------
 
 
-def three_phases():
-    """Dropout, early stopping, accumulation and phases: all that a resumed run must carry on."""
-    model = gpt(noise=0.02, dropout=0.2)
+def three_phases(tuned=False):
+    """Dropout, early stopping, accumulation and phases: all that a resumed run must carry on.
+
+    Args:
+        tuned: two optimizers, an embedding in two parts, and random candidates besides.
+    """
+    model, further = gpt(noise=0.02, dropout=0.2), {}
+    if tuned:
+        model.add_spelling(np.array([0, 1, 1, 2]), np.array([0, 2, 3, *[4] * (VOCAB_SIZE - 2)]), std=0.02)
+        further = {"muon_learning_rate": 0.02, "sampled_types": 5}
     return trainer(
         model, phases=[(4, 1), (8, 2), (16, 3)], batch_size=2, grad_accum_steps=2, eval_interval=3, patience=2,
-        warmup_steps=3,
+        warmup_steps=3, **further,
     )  # fmt: skip
 
 
-def test_a_run_stopped_after_every_step_ends_as_one_that_never_stopped(tmp_path):
-    three_phases().run(tmp_path / "straight")
+@pytest.mark.parametrize("tuned", [False, True], ids=["plain", "tuned"])
+def test_a_run_stopped_after_every_step_ends_as_one_that_never_stopped(tmp_path, tuned):
+    three_phases(tuned).run(tmp_path / "straight")
     stops = 0
     while True:
-        run = three_phases()  # as a new process would
+        run = three_phases(tuned)  # as a new process would
         ours = Checkpoints(tmp_path / "run", run.fingerprint(), interval=10**9)
         try:
             run.run(tmp_path / "stopped", ours, interrupted=lambda: 15)

@@ -5,7 +5,7 @@ import math
 import pytest
 from tiny import gpt, training
 
-from gpt2_shakespeare.optim import adamw, learning_rate
+from gpt2_shakespeare.optim import learning_rate, optimizers
 
 SETTINGS = training(learning_rate=1.0, min_lr=0.1, warmup_steps=4)
 
@@ -59,7 +59,8 @@ def names(model, group):
 
 def test_decay_of_matrices_spares_biases_and_norms():
     model = gpt()
-    decayed, spared = adamw(model, training(decay="matrices", weight_decay=0.3)).param_groups
+    (adamw,) = optimizers(model, training(decay="matrices", weight_decay=0.3))
+    decayed, spared = adamw.param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.3, 0.0)
     everything = {name for name, _ in model.named_parameters()}
     vectors = {name for name in everything if name.endswith("bias") or ".ln_" in name}
@@ -70,13 +71,27 @@ def test_decay_of_matrices_spares_biases_and_norms():
 
 def test_decay_of_all_reaches_every_parameter():
     model = gpt()
-    (group,) = adamw(model, training(decay="all", weight_decay=0.1)).param_groups
+    (adamw,) = optimizers(model, training(decay="all", weight_decay=0.1))
+    (group,) = adamw.param_groups
     assert group["weight_decay"] == 0.1
     assert names(model, group) == {name for name, _ in model.named_parameters()}
 
 
 def test_adamw_has_the_settings_moments():
-    optimizer = adamw(gpt(), training(beta1=0.8, beta2=0.95, learning_rate=0.5))
+    (optimizer,) = optimizers(gpt(), training(beta1=0.8, beta2=0.95, learning_rate=0.5))
     assert optimizer.defaults["betas"] == (0.8, 0.95)
     assert optimizer.defaults["lr"] == 0.5
     assert optimizer.defaults["eps"] == 1e-8
+
+
+def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest():
+    model = gpt()
+    muon, adamw = optimizers(model, training(learning_rate=0.5, muon_learning_rate=2.0, weight_decay=0.3))
+    (matrices,) = muon.param_groups
+    blocks = {f"transformer.h.{n}.{part}.weight" for n in range(2) for part in
+              ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")}  # fmt: skip
+    assert names(model, matrices) == blocks
+    assert matrices["scale"] == 4.0 and matrices["weight_decay"] == 0.3
+    decayed, spared = adamw.param_groups
+    assert names(model, decayed) == {"transformer.wte.weight", "transformer.wpe.weight"}
+    assert names(model, spared) == {name for name, p in model.named_parameters() if p.dim() == 1}

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import regex
 from hypothesis import example, given
@@ -211,3 +212,23 @@ def test_shapes_tell_space_and_case_and_leave_out_what_is_no_word(encoding):
     }
     assert words and all(shape in (1, 3, 5) for shape in words.values())
     assert all((shape == 1) == raw[1:].islower() for raw, shape in words.items())
+
+
+def test_spelling_tells_what_types_have_in_common(encoding):
+    features, starts = tokenizer.spelling(encoding)
+    assert starts.shape == (encoding.n_vocab + 1,) and starts[0] == 0 and starts[-1] == len(features)
+    assert np.bincount(features).min() >= 2  # each one is shared
+    of = {
+        encoding.decode_single_token_bytes(token): set(features[starts[token] : starts[token + 1]].tolist())
+        for token in range(encoding.n_vocab)
+    }
+    assert len(of[b"a"] & of[b"b"]) == 2  # look and length
+    assert of[b"a"] & of[b"A"]  # the word in lower case, its first and its last letter
+    words = [
+        raw for raw in of if raw[:1] == b" " and len(raw) > 3 and raw[1:].islower() and raw[1:].isalpha()
+    ]
+    first, *others = words
+    alike = [other for other in others if other[-2:] == first[-2:]]
+    assert all(len(of[first] & of[other]) >= 2 for other in alike)
+    again = tokenizer.spelling(encoding)
+    assert all(np.array_equal(one, other) for one, other in zip((features, starts), again, strict=True))

@@ -479,7 +479,7 @@ def test_the_probe_is_asked_at_every_epochs_end_and_its_figures_are_in_the_histo
 def test_adapters_train_and_resume_like_any_model(tmp_path):
     def run(folder, stop=None):
         model = gpt()
-        add_lora(model, rank=2, alpha=4, seed=0)
+        add_lora(model, rank=2, alpha=4)
         run = trainer(model)
         checkpoints = Checkpoints(tmp_path / "checkpoints", run.fingerprint(), 1)
         run.run(folder, checkpoints, lambda: 15 if run.progress.step == stop else None)

@@ -127,9 +127,10 @@ class Context(Table):
 
 
 class Optimizer(Table):
-    """AdamW on a cosine schedule with linear warmup."""
+    """AdamW on a cosine schedule with linear warmup; Muon beside it if it has a learning rate: see optim.py."""
 
     learning_rate: Positive
+    muon_learning_rate: Positive | None = None
     min_lr: NonNegative
     warmup_steps: Whole
     beta1: Probability
@@ -158,6 +159,8 @@ class Training(Optimizer):
     stride: Count | None
     random_offsets: Annotated[bool, Field(strict=True)] = False
     renaming: Renaming | None = None
+    spelling: Annotated[bool, Field(strict=True)] = False  # see model.Spelling
+    sampled_types: Count | None = None  # see loss.Candidates
     batch_size: Count
     grad_accum_steps: Count
     embd_dropout: Probability
@@ -195,7 +198,8 @@ class FromScratch(Training):
 
 class Pretraining(FromScratch):
     corpus: Literal["prose", "novels"]
-    renaming: None = None  # it makes up for a small text
+    renaming: None = None  # this and spelling make up for a small text
+    spelling: Literal[False] = False
 
 
 class Base(Table):
@@ -215,6 +219,9 @@ class FineTuning(Training):
 
 class LoRA(FineTuning):
     """Fine-tuning of low-rank adapters (Hu et al. 2021) with everything else frozen."""
+
+    spelling: Literal[False] = False
+    muon_learning_rate: None = None  # a low-rank factor isn't a matrix to orthogonalise
 
     rank: Count
     alpha: Count  # what an adapter adds is scaled by alpha / rank

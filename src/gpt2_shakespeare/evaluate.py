@@ -173,16 +173,17 @@ class Names:
         start, longest = self.prompts.shape[1] - 1, self.headings.shape[1]
         if not self.headings.size or not self.prompts.size or start + longest > model.config.block_size:
             return {}
-        weight = model.transformer.wte.weight
-        inside = torch.from_numpy(np.arange(longest) < self.lengths[:, None]).to(weight.device)
+        device = model.transformer.wte.weight.device
+        inside = torch.from_numpy(np.arange(longest) < self.lengths[:, None]).to(device)
         found = []
         with evaluating(model):
+            table = model.table()
             for prompt in self.prompts:
                 rows = np.concatenate([np.tile(prompt, (len(self.headings), 1)), self.headings], axis=1)
-                idx = torch.from_numpy(rows).to(weight.device)
+                idx = torch.from_numpy(rows).to(device)
                 hidden, targets = model.hidden(idx[:, :-1])[:, start:], idx[:, start + 1 :]
-                losses = torch.zeros(inside.shape, dtype=torch.float64, device=weight.device)
-                losses[inside] = token_losses(hidden[inside], weight, targets[inside]).double()
+                losses = torch.zeros(inside.shape, dtype=torch.float64, device=device)
+                losses[inside] = token_losses(hidden[inside], table, targets[inside]).double()
                 found.append(losses.sum(1).neg().logsumexp(0).exp().item())
         return {"p_name": math.fsum(found) / len(found)}
 
@@ -191,10 +192,11 @@ def _scored(
     model: GPT, tokens: Tokens, starts: np.ndarray, block_size: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Every window's start and the losses of its targets, float64 (block_size,)."""
-    device, weight = model.transformer.wte.weight.device, model.transformer.wte.weight
+    table = model.table()
+    device = table.device
     per_batch = max(1, TOKENS_PER_BATCH // block_size)
     for i in range(0, len(starts), per_batch):
         some = starts[i : i + per_batch]
         idx, targets = (torch.from_numpy(part).to(device) for part in windows(tokens, some, block_size))
-        values = token_losses(model.hidden(idx), weight, targets).double().cpu().numpy()
+        values = token_losses(model.hidden(idx), table, targets).double().cpu().numpy()
         yield from zip(some.tolist(), values, strict=True)

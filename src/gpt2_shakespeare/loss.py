@@ -6,6 +6,9 @@ added up and, for training, kept in the products' precision. They lie as (types,
 shape are faster on CPUs in fp32, and as fast in bf16 (docs/performance.md).
 """
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,15 +21,48 @@ KEPT_BYTES = {"cpu": 100 << 20, "cuda": 1 << 30}
 MARGIN = 40.0
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+class Candidates:
+    """Sampled softmax (Bengio & Senécal 2008): a training step works out the logits of the types that the text or the
+    batch has, and of a random sample that stands for all the others, most of a vocabulary on a small text.
+
+    Args:
+        text: token ids, whose types are always among them.
+        sampled: how many of the others.
+    """
+
+    def __init__(self, text: np.ndarray, vocab_size: int, sampled: int):
+        self.certain = torch.from_numpy(np.bincount(text, minlength=vocab_size) > 0)
+        self.sampled = sampled
+
+    def draw(self, idx: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The candidates (n,), the log of how many types each of them stands for (n,), and idx and targets as places
+        among the candidates. Depends on torch's CPU generator.
+        """
+        certain = self.certain.clone()
+        certain[idx.flatten().cpu()] = certain[targets.flatten().cpu()] = True
+        others = (~certain).nonzero()[:, 0]
+        sample = others[torch.randperm(len(others))[: self.sampled]]
+        types = torch.cat([certain.nonzero()[:, 0], sample])
+        log_weights = torch.zeros(len(types))
+        log_weights[len(types) - len(sample) :] = math.log(max(1, len(others)) / max(1, len(sample)))
+        place = torch.empty_like(self.certain, dtype=torch.int64)
+        place[types] = torch.arange(len(types))
+        device, place = idx.device, place.to(idx.device)
+        return types.to(device), log_weights.to(device), place[idx], place[targets]
+
+
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, log_weights: Tensor | None = None
+) -> Tensor:
     """Mean of -log softmax(hidden @ weight.T)[targets] in nats, with gradients for hidden and weight.
 
     Args:
         hidden: (..., C); under autocast the products run in autocast's precision, the softmax in fp32.
         weight: (vocab_size, C).
         targets: (...) int64.
+        log_weights: (vocab_size,) added to the logits in the softmax's sum; 0 for every target.
     """
-    return _LinearCrossEntropy.apply(hidden.flatten(0, -2), weight, targets.flatten())
+    return _LinearCrossEntropy.apply(hidden.flatten(0, -2), weight, targets.flatten(), log_weights)
 
 
 @torch.no_grad()  # the products write into buffers
@@ -55,41 +91,50 @@ def _chunks(h: Tensor, w: Tensor) -> list[slice]:
 
 
 def _softmax(
-    h: Tensor, w: Tensor, targets: Tensor, kept: Tensor | None = None, grad: Tensor | None = None
+    h: Tensor,
+    w: Tensor,
+    targets: Tensor,
+    log_weights: Tensor | None = None,
+    kept: Tensor | None = None,
+    grad: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Losses of the tokens and z, the sum of each token's exponentials e = exp(logits - shift); both fp32 (n,).
 
     Args:
+        log_weights: added to the logits before the shift is taken off, (vocab_size,).
         kept: gets e, (vocab_size, n).
         grad: gets w.T @ e, (C, n) fp32.
     """
     wanted = (h.float() * w[targets].float()).sum(1)
     shift = wanted + MARGIN
-    z = _exponentials(h, w, shift, kept, grad)
+    z = _exponentials(h, w, shift, log_weights, kept, grad)
     if not z.isfinite().all():  # a loss of more than a hundred nats: look for the largest logits after all
-        shift = torch.stack([tile.amax(0) for _, tile in _tiles(h, w)]).amax(0)
-        z = _exponentials(h, w, shift, kept, grad)
+        shift = torch.stack([tile.amax(0) for _, tile in _tiles(h, w, log_weights)]).amax(0)
+        z = _exponentials(h, w, shift, log_weights, kept, grad)
     return z.log() + (shift - wanted), z
 
 
-def _exponentials(h: Tensor, w: Tensor, shift: Tensor, kept: Tensor | None, grad: Tensor | None) -> Tensor:
+def _exponentials(
+    h: Tensor, w: Tensor, shift: Tensor, log_weights: Tensor | None, kept: Tensor | None, grad: Tensor | None
+) -> Tensor:
     """z of `_softmax`, whose arguments these are."""
     z = torch.zeros_like(shift)
     if kept is None or grad is None:
-        for _, tile in _tiles(h, w):
+        for _, tile in _tiles(h, w, log_weights):
             z += tile.sub_(shift).exp_().sum(0)
         return z
     columns = w.t().contiguous()
     grad.zero_()
-    for types, tile in _tiles(h, w):
+    for types, tile in _tiles(h, w, log_weights):
         z += tile.sub_(shift).exp_().sum(0)
         kept[types] = tile
         grad += columns[:, types] @ kept[types]
     return z
 
 
-def _tiles(h: Tensor, w: Tensor):
-    """For each tile of the types: where it lies, and its logits (types, n) fp32, which the next tile overwrites."""
+def _tiles(h: Tensor, w: Tensor, log_weights: Tensor | None):
+    """For each tile of the types: where it lies, and its logits (types, n) fp32 with the log_weights added, which the
+    next tile overwrites."""
     room, threads = TILE_BYTES[h.device.type], torch.get_num_threads()
     if (
         h.device.type == "cpu" and threads > 1
@@ -105,6 +150,8 @@ def _tiles(h: Tensor, w: Tensor):
             torch.mm(some, h.t(), out=logits)
         else:
             logits.copy_(some @ h.t())
+        if log_weights is not None:
+            logits += log_weights[types, None]
         yield types, logits
 
 
@@ -130,7 +177,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, targets):
+    def forward(ctx, hidden, weight, targets, log_weights):
         h, w = _cast(hidden, weight)
         grad_hidden = torch.empty_like(hidden.t(), dtype=torch.float32, memory_format=torch.contiguous_format)
         frozen = not ctx.needs_input_grad[1]
@@ -140,7 +187,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             for rows in _chunks(h, w):
                 part, grad = h[rows], grad_hidden[:, rows]
                 kept = _scratch("kept", len(w) * len(part), h.dtype, h.device).view(len(w), len(part))
-                losses, z = _softmax(part, w, targets[rows], kept, grad)
+                losses, z = _softmax(part, w, targets[rows], log_weights, kept, grad)
                 total += losses.sum(dtype=torch.float64)
                 grad /= z
                 if grad_weight is not None:
@@ -159,7 +206,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             None if grad is None else (grad * scale).to(dtype)
             for grad, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         ]
-        return *grads, None
+        return *grads, None, None
 
 
 def _add_product(out: Tensor, a: Tensor, b: Tensor) -> None:

@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
@@ -20,11 +21,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gpt2_shakespeare.errors import UserError
-from gpt2_shakespeare.loss import linear_cross_entropy
+from gpt2_shakespeare.loss import Candidates, linear_cross_entropy
 
 log = logging.getLogger(__name__)
 
 LAYER_NORM_EPS = 1e-5  # GPT-2's
+INIT_STD = 0.02  # of GPT-2's random weights
 TANH_GELU = ("gelu_new", "gelu_pytorch_tanh")  # two names that Hugging Face has for GPT-2's activation
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 BUFFERS = (".attn.bias", ".attn.masked_bias")  # causal masks that old checkpoints carry
@@ -151,14 +153,43 @@ class Transformer(nn.Module):
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, LAYER_NORM_EPS, bias=config.bias)
 
-    def forward(self, idx: Tensor, cache: KVCache | None = None) -> Tensor:
-        """idx (B, T) -> hidden states (B, T, C)."""
+    def forward(self, idx: Tensor, cache: KVCache | None = None, table: Tensor | None = None) -> Tensor:
+        """idx (B, T) -> hidden states (B, T, C); the table stands for the token embedding where it is given."""
         start = cache.length if cache else 0
         position = torch.arange(start, start + idx.size(1), device=idx.device)
-        x = F.dropout(self.wte(idx) + self.wpe(position), self.embd_dropout, self.training)
+        tokens = F.embedding(idx, self.wte.weight if table is None else table)
+        x = F.dropout(tokens + self.wpe(position), self.embd_dropout, self.training)
         for block in self.h:
             x = block(x, cache)
         return self.ln_f(x)
+
+
+class Spelling(nn.Module):
+    """What types that are spelled alike share: a vector for each feature of a spelling (`tokenizer.spelling`), and a
+    type's are added up (Bojanowski et al. 2017), over the root of their number.
+
+    Args:
+        features: the features of all types, one after the other.
+        starts: where each type's begin, and the end of the last one's; (vocab_size + 1,).
+    """
+
+    features: Tensor
+    starts: Tensor
+
+    def __init__(self, features: np.ndarray, starts: np.ndarray, n_embd: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(int(features.max(initial=-1)) + 1, n_embd))
+        self.register_buffer("features", torch.from_numpy(features), persistent=False)
+        self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
+
+    def forward(self, types: Tensor) -> Tensor:
+        """What is added to the embeddings of the types (n,), (n, C)."""
+        first, counts = self.starts[types], self.starts[types + 1] - self.starts[types]
+        ends = counts.cumsum(0)
+        places = torch.arange(int(ends[-1]), device=types.device)
+        places += torch.repeat_interleave(first - (ends - counts), counts)
+        total = F.embedding_bag(self.features[places], self.weight, ends - counts, mode="sum")
+        return total * counts.clamp(min=1).rsqrt()[:, None]
 
 
 class GPT(nn.Module):
@@ -172,7 +203,34 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         self.transformer = Transformer(config)
+        self.spelling: Spelling | None = None  # in training only; on disk it is part of the token embedding
+        self.candidates: Candidates | None = None
+        self._table: Tensor | None = None
         self._initialise()
+
+    def add_spelling(self, features: np.ndarray, starts: np.ndarray, std: float) -> None:
+        """Let types that are spelled alike learn together; the arguments are Spelling's, and the spread of its weights."""
+        self.spelling = Spelling(features, starts, self.config.n_embd)
+        if std:
+            nn.init.normal_(self.spelling.weight, std=std)
+
+    def train(self, mode: bool = True) -> "GPT":
+        self._table = None
+        return super().train(mode)
+
+    def table(self, types: Tensor | None = None) -> Tensor:
+        """The embeddings of all types, or of some (n,); (n, C). In eval mode made once."""
+        weight = self.transformer.wte.weight
+        if self.spelling is None:
+            return weight if types is None else F.embedding(types, weight)
+        if types is not None:
+            return F.embedding(types, weight) + self.spelling(types)
+        if self._table is not None:
+            return self._table
+        table = weight + self.spelling(torch.arange(len(weight), device=weight.device))
+        if not self.training:
+            self._table = table
+        return table
 
     def _initialise(self) -> None:
         """GPT-2's: N(0, 0.02), the projections into the residual stream scaled by 1/sqrt(2 n_layer)."""
@@ -181,7 +239,8 @@ class GPT(nn.Module):
                 nn.init.zeros_(parameter)
             elif parameter.dim() == 2:
                 residual = name.endswith("c_proj.weight")
-                nn.init.normal_(parameter, std=0.02 / (math.sqrt(2 * self.config.n_layer) if residual else 1))
+                std = INIT_STD / (math.sqrt(2 * self.config.n_layer) if residual else 1)
+                nn.init.normal_(parameter, std=std)
 
     def forward(
         self, idx: Tensor, targets: Tensor | None = None, cache: KVCache | None = None
@@ -199,24 +258,28 @@ class GPT(nn.Module):
         Raises:
             ModelError: more tokens than block_size.
         """
-        logits = F.linear(self.hidden(idx, cache), self.transformer.wte.weight)
+        logits = F.linear(self.hidden(idx, cache), self.table())
         if targets is None:
             return logits, None
         return logits, F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
 
-    def hidden(self, idx: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Final hidden states, (B, T, n_embd)."""
+    def hidden(self, idx: Tensor, cache: KVCache | None = None, table: Tensor | None = None) -> Tensor:
+        """Final hidden states, (B, T, n_embd); idx are places in the table, where one is given."""
         length = idx.size(1) + (cache.length if cache else 0)
         if length > self.config.block_size:
             raise ModelError(f"{length} tokens are more than block_size {self.config.block_size}")
-        x = self.transformer(idx, cache)
+        x = self.transformer(idx, cache, self.table() if table is None else table)
         if cache:
             cache.length = length
         return x
 
     def loss(self, idx: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of `forward`, for training: it never holds all logits at once."""
-        return linear_cross_entropy(self.hidden(idx), self.transformer.wte.weight, targets)
+        """The mean loss of `forward`, for training: it never holds all logits at once. With candidates, an estimate."""
+        types = log_weights = None
+        if self.candidates:
+            types, log_weights, idx, targets = self.candidates.draw(idx, targets)
+        table = self.table(types)
+        return linear_cross_entropy(self.hidden(idx, table=table), table, targets, log_weights)
 
     def n_params(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
@@ -284,7 +347,7 @@ class GPT(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         c = self.config
         tensors = {}
-        for name, tensor in merged(self.transformer).items():
+        for name, tensor in (merged(self.transformer) | {"wte.weight": self.table().detach()}).items():
             tensor = tensor.t() if name.endswith(TRANSPOSED) else tensor
             tensors[f"transformer.{name}"] = tensor.float().cpu().contiguous()
         if not c.bias:  # Hugging Face's GPT-2 always has biases: zeros give the same logits
@@ -327,11 +390,10 @@ def merged(module: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-def add_lora(model: "GPT", rank: int, alpha: int, seed: int) -> None:
+def add_lora(model: "GPT", rank: int, alpha: int) -> None:
     """Freeze the model and add LoRA adapters (Hu et al. 2021) to every projection of its blocks, in place."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    torch.manual_seed(seed)
     names = sorted({name.split(".")[-2] for name in TRANSPOSED})
     settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=names)
     inject_adapter_in_model(settings, model.transformer)

@@ -1,22 +1,34 @@
-"""AdamW's parameter groups and the learning rate of every step."""
+"""The optimizers' parameter groups and the learning rate of every step."""
 
 import math
 
 import torch
+from torch import nn
 
 from gpt2_shakespeare import config
 
 
-def adamw(model: torch.nn.Module, settings: config.Optimizer) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only, or on every parameter as in the reference."""
-    everything = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decayed = [p for p in everything if p.dim() >= 2 or settings.decay == "all"]
-    spared = [p for p in everything if p.dim() < 2 and settings.decay != "all"]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}]
+def optimizers(model: nn.Module, settings: config.Optimizer) -> list[torch.optim.Optimizer]:
+    """AdamW with weight decay on matrices only, or on every parameter as in the reference; and before it Muon (Jordan
+    2024) for the matrices of the blocks, if the settings have a rate for it.
+
+    Every group carries `scale`, which the step's learning rate is multiplied by.
+    """
+    everything = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    found: list[torch.optim.Optimizer] = []
+    if settings.muon_learning_rate:
+        names = [name for name, p in everything.items() if ".h." in name and p.dim() == 2]
+        scale = settings.muon_learning_rate / settings.learning_rate
+        matrices = {"params": [everything.pop(name) for name in names], "scale": scale}
+        found.append(torch.optim.Muon([matrices], weight_decay=settings.weight_decay))
+    decayed = [p for p in everything.values() if p.dim() >= 2 or settings.decay == "all"]
+    spared = [p for p in everything.values() if p.dim() < 2 and settings.decay != "all"]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay, "scale": 1.0}]
     if spared:
-        groups.append({"params": spared, "weight_decay": 0.0})
+        groups.append({"params": spared, "weight_decay": 0.0, "scale": 1.0})
     betas = (settings.beta1, settings.beta2)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)
+    found.append(torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True))
+    return found
 
 
 def learning_rate(step: int, max_steps: int, settings: config.Optimizer) -> float:

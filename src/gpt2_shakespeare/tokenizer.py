@@ -7,6 +7,7 @@ become a `tiktoken.Encoding`. Text is always encoded with `encode_ordinary`: a c
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,28 @@ def shapes(encoding: tiktoken.Encoding) -> np.ndarray:
             case = 0 if word.islower() else 1 if word[1:].islower() else 2
             found[token] = 2 * case + (word != text)
     return found
+
+
+def spelling(encoding: tiktoken.Encoding) -> tuple[np.ndarray, np.ndarray]:
+    """What each type's spelling has in common with others': its look and length, with or without a space before it; the
+    word in lower case; and the first and the last one to four letters.
+
+    Returns:
+        the features of all types, one after the other, int64; and where each type's begin, (n_vocab + 1,). A feature that
+        only one type has is none.
+    """
+    looks = (str.islower, str.istitle, str.isupper, str.isalpha)
+    found = []
+    for token in range(encoding.n_vocab):
+        text = encoding.decode_single_token_bytes(token).decode("latin-1")
+        word = text.removeprefix(" ")
+        lower, spaced = word.lower(), word != text
+        features = {("look", spaced, *(look(word) for look in looks)), ("length", spaced, min(len(word), 9))}
+        features.add(("word", lower))
+        for size in range(1, min(len(lower), 4) + 1):
+            features |= {("first", lower[:size]), ("last", lower[-size:])}
+        found.append(features)
+    counts = Counter(feature for features in found for feature in features)
+    shared = {feature: n for n, feature in enumerate(sorted(map(repr, (f for f in counts if counts[f] > 1))))}
+    rows = [sorted(shared[name] for name in map(repr, features) if name in shared) for features in found]
+    return np.concatenate([np.array(row, dtype=np.int64) for row in rows]), np.cumsum([0, *map(len, rows)])

@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tiktoken
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from gpt2_shakespeare import checkpoint, config, optim, parallel, paths, runtime
+from gpt2_shakespeare import checkpoint, config, optim, parallel, paths, runtime, tokenizer
 from gpt2_shakespeare.checkpoint import Checkpoints
 from gpt2_shakespeare.data import Batches, DataError, Renaming, Tokens
 from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.evaluate import quick_loss
-from gpt2_shakespeare.model import GPT, GPTConfig, ModelError
+from gpt2_shakespeare.loss import Candidates
+from gpt2_shakespeare.model import GPT, INIT_STD, GPTConfig, ModelError, add_lora
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,26 @@ def new_model(settings: config.FromScratch, vocab_size: int, seed: int) -> GPT:
     runtime.seed_step(seed, 0)
     shape = GPTConfig(vocab_size=vocab_size, **settings.model.model_dump())
     return GPT(dataclasses.replace(shape, **settings.dropouts()))  # type: ignore[arg-type]
+
+
+def starting_model(
+    settings: config.FromScratch | config.FineTuning, encoding: tiktoken.Encoding, base: Path, seed: int
+) -> GPT:
+    """What a row's training starts from: random weights, or the base in the folder, with adapters for LoRA.
+
+    Raises:
+        ModelError: the base can't be read.
+    """
+    if isinstance(settings, config.FromScratch):
+        model, std = new_model(settings, encoding.n_vocab, seed), INIT_STD
+    else:  # spelling starts from zero where the embedding knows something already
+        model, std = GPT.from_pretrained(base, **settings.dropouts()), 0.0
+    if isinstance(settings, config.LoRA):
+        runtime.seed_step(seed, 0)
+        add_lora(model, settings.rank, settings.alpha)
+    if settings.spelling:
+        model.add_spelling(*tokenizer.spelling(encoding), std)
+    return model
 
 
 def plan(
@@ -103,10 +125,10 @@ class Progress:
 
 
 class Trainer:
-    """A run in the making: model, optimizer, and how far it is.
+    """A run in the making: model, optimizers, and how far it is.
 
     A phase ends when its steps are done, or after `patience` evaluations (one every eval_interval steps)
-    without a lower dev loss; the next one goes on from its best weights, with the optimizer's moments as they are.
+    without a lower dev loss; the next one goes on from its best weights, with the optimizers' moments as they are.
     Dev is measured at the phase's own
     block_size, so only the last phase's weights are candidates for the row: earlier ones have not seen the
     later positions.
@@ -158,13 +180,15 @@ class Trainer:
                 f"grad_accum_steps: {settings.grad_accum_steps} micro-batches a step can't be shared evenly by "
                 f"{self.ranks.world_size} processes; make it a multiple, and batch_size smaller"
             )
+        if settings.sampled_types:
+            model.candidates = Candidates(train_tokens, model.config.vocab_size, settings.sampled_types)
         self.phases = plan(train_tokens, settings, context, seed, shapes)
         self.max_steps = self.phases[-1].start + self.phases[-1].steps
         self.model.to(machine.device).train()
         if machine.compile:
             model.transformer.compile()  # in place, so that parameters keep their names
         self.loss = self.ranks.wrap(_Loss(model))
-        self.optimizer = optim.adamw(model, settings)
+        self.optimizers = optim.optimizers(model, settings)
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.dtype == torch.float16)
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
@@ -197,7 +221,7 @@ class Trainer:
             interrupted: asked after every step; a signal's number ends the run.
 
         Raises:
-            TrainingError: the loss or the gradient is not finite; raised before the optimizer's step.
+            TrainingError: the loss or the gradient is not finite; raised before the optimizers' step.
             Interrupted: `interrupted` gave a signal.
             checkpoint.CheckpointError: a checkpoint can't be written, or is of other settings.
         """
@@ -252,7 +276,7 @@ class Trainer:
                 "memory; halve batch_size and double grad_accum_steps, which trains the same"
             ) from None
         finally:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.model.zero_grad(set_to_none=True)
 
     def _steps(self, phase: Phase, bar: tqdm) -> Iterator[None]:
         """Take the phase's steps that are left, pausing after each but the last, which hands on the best weights."""
@@ -284,8 +308,9 @@ class Trainer:
         """All that the steps to come depend on. No generator's state: each step seeds its own."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+        for number, optimizer in enumerate(self.optimizers):
+            for index, moments in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer{number}.{index}.{name}": tensor for name, tensor in moments.items()}
         if self.running:
             tensors["running"] = torch.stack(self.running)
         return tensors, {"progress": asdict(self.progress), "scaler": self.scaler.state_dict()}
@@ -297,21 +322,23 @@ class Trainer:
 
         self.model.load_state_dict(of("model"))
         self.best = {name: tensor.to(self.machine.device) for name, tensor in of("best").items()}
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in of("optimizer").items():
-            index, _, kind = name.partition(".")
-            moments.setdefault(int(index), {})[kind] = tensor
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        for number, optimizer in enumerate(self.optimizers):
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in of(f"optimizer{number}").items():
+                index, _, kind = name.partition(".")
+                moments.setdefault(int(index), {})[kind] = tensor
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
         self.scaler.load_state_dict(state["scaler"])
         self.running = list(tensors["running"].to(self.machine.device)) if "running" in tensors else []
         for name, value in state["progress"].items():
             setattr(self.progress, name, value)
 
     def _step(self, step: int, idx: Tensor, targets: Tensor, lr: float) -> float:
-        """One step of the optimizer on this rank's share of the micro-batches; returns the mean loss of all."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.zero_grad(set_to_none=True)
+        """One step of the optimizers on this rank's share of the micro-batches; returns the mean loss of all."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr * group["scale"]
+        self.model.zero_grad(set_to_none=True)
         size, ranks = self.settings.batch_size, self.ranks
         shares = list(zip(idx.split(size), targets.split(size), strict=True))
         mine = range(ranks.rank, len(shares), ranks.world_size)
@@ -324,7 +351,8 @@ class Trainer:
                     loss = self.loss(*shares[place])
                 losses.append(loss.detach())
                 self.scaler.scale(loss / len(mine)).backward()
-        self.scaler.unscale_(self.optimizer)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
         mean = ranks.mean(torch.stack(losses).mean())
         # with fp16 the scaler itself skips steps whose scaled gradient overflows
@@ -333,7 +361,8 @@ class Trainer:
                 f"{self.label}: step {self.progress.step + 1}: the loss is {mean:.4g} and the gradient's norm "
                 f"{norm:.4g}; stopped before the weights are spoilt; lower learning_rate or use fp32"
             )
-        self.scaler.step(self.optimizer)
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
         self.scaler.update()
         self.running.append(mean)
         return float(mean)

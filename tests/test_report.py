@@ -473,7 +473,7 @@ def test_what_is_forgotten_has_a_table_and_what_was_not_measured_is_a_dash():
 @pytest.mark.parametrize(
     ("dev", "said"),
     [
-        (4.45, "at equal dev loss (4.450, LoRA's best; between the epochs of finetune and finetune_long), "
+        (4.45, "at equal dev loss (4.450, LoRA's best; between the points of finetune and finetune_long), "
                "WikiText-2: 5.100 and 5.350."),
         (4.7, "no match. LoRA's best is 4.700, full fine-tuning stands between 4.600 and 4.200"),
     ],

@@ -459,21 +459,23 @@ def test_on_a_cpu_the_fast_mode_gives_the_same_bits(tmp_path):
     assert same(*results)
 
 
-def test_the_probe_is_asked_at_every_epochs_end_and_its_figures_are_in_the_history(tmp_path):
+def test_the_probe_is_asked_after_every_epoch_and_the_quarters_of_the_first(tmp_path):
     asked = []
 
     def probe(model):
         asked.append(model)
         return {"kl_a": len(asked) / 3}
 
+    text = tokens(8 * 33)  # 32 windows: eight steps an epoch
     run = Trainer(
-        gpt(), TEXT, DEV, training(eval_interval=2), context((8, 3)), seed=0, machine=MACHINE, probe=probe
+        gpt(), text, DEV, training(eval_interval=3), context((8, 2)), seed=0, machine=MACHINE, probe=probe
     )
-    run.run(tmp_path)  # three steps an epoch
+    run.run(tmp_path)
     history = pd.read_csv(tmp_path / "history.csv")
-    assert list(history["step"]) == [2, 3, 4, 6, 8, 9]
-    assert list(history["kl_a"].dropna()) == [0.333333, 0.666667, 1.0]
-    assert list(history["step"][history["kl_a"].notna()]) == [3, 6, 9]
+    assert list(history["step"]) == [2, 3, 4, 6, 8, 9, 12, 15, 16]
+    assert list(history["kl_a"].dropna()) == [0.333333, 0.666667, 1.0, 1.33333, 1.66667]
+    assert list(history["step"][history["kl_a"].notna()]) == [2, 4, 6, 8, 16]
+    assert list(history["epochs"].dropna()) == [0.25, 0.5, 0.75, 1.0, 2.0]
 
 
 def test_adapters_train_and_resume_like_any_model(tmp_path):

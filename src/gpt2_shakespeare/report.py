@@ -56,6 +56,7 @@ SPLITS = (
     *(f"val_loss_{kind}" for kind in KINDS), *(f"val_tokens_{kind}" for kind in KINDS), *PROBED,
 )  # fmt: skip
 HISTORY = ("step", "passes", "train_loss", "dev_loss")
+EPOCHS = "epochs"  # of a fine-tuning, in the lines of its history that have what was probed
 
 REFERENCE_CORPUS = "tinyshakespeare"
 REFERENCE = {"scratch": "4.75", "finetune": "3.3424", "finetune_long": "3.20"}  # val loss, as published
@@ -335,7 +336,7 @@ def _read_history(path: Path) -> pd.DataFrame:
     """Losses at each evaluation during training, or a ReportError that names the file."""
     try:
         table = pd.read_csv(path)
-        wanted = [*HISTORY, *(name for name in PROBED if name in table)]
+        wanted = [*HISTORY, *(name for name in (EPOCHS, *PROBED) if name in table)]
         table = table[wanted].astype({"step": int}).round(6)
         good = len(table) > 0 and table[list(HISTORY)].astype(float).abs().lt(1e15).all(axis=None)
     except FileNotFoundError:
@@ -523,14 +524,14 @@ def _matched(report: Report, text: str, name: str) -> str:
         if not low <= best["dev_loss"] <= high:
             return (
                 f"- LoRA and full fine-tuning at equal dev loss, {name}: no match. LoRA's best is {best['dev_loss']:.3f}, "
-                f"full fine-tuning stands between {high:.3f} and {low:.3f} at its epochs' ends."
+                f"full fine-tuning stands between {high:.3f} and {low:.3f} where it was measured."
             )
         gains.append((best["dev_loss"], best[key], np.interp(best["dev_loss"], ends["dev_loss"], ends[key])))
     if not gains:
         return f"- LoRA and full fine-tuning at equal dev loss, {name}: not measured."
     dev, lora_loss, full_loss = np.mean(gains, axis=0)
     return (
-        f"- LoRA and full fine-tuning at equal dev loss ({dev:.3f}, LoRA's best; between the epochs of finetune and "
+        f"- LoRA and full fine-tuning at equal dev loss ({dev:.3f}, LoRA's best; between the points of finetune and "
         f"finetune_long), {name}: {lora_loss:.3f} and {full_loss:.3f}."
     )
 
@@ -612,7 +613,7 @@ def _curves(report: Report) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=columns)
     table = pd.concat(parts)
-    return table[[*columns, *(name for name in PROBED if name in table)]]
+    return table[[*columns, *(name for name in (EPOCHS, *PROBED) if name in table)]]
 
 
 # --- the figures -----------------------------------------------------------------------------------------
@@ -669,7 +670,7 @@ def _draw_loss_curves(report: Report, axes: Axes) -> None:
 
 
 def _draw_forgetting(report: Report, axes: Axes) -> None:
-    """Loss on the base's own kind of text against dev loss, at the end of each epoch: learning goes left, forgetting up."""
+    """Loss on the base's own kind of text against dev loss, while training: learning goes left, forgetting up."""
     text = next(
         (text for text in OTHER if any(f"other_loss_{text}" in row.figures for row in report.rows)), None
     )
@@ -680,15 +681,17 @@ def _draw_forgetting(report: Report, axes: Axes) -> None:
         for number, history in enumerate(row.histories.values()):
             if key not in history or key not in base:
                 continue
-            ends = history[history[key].notna()]
-            x, y = list(ends["dev_loss"]), list(ends[key])
-            axes.plot(x, y, "-o", color=colour, linewidth=1.4, markersize=4, label="" if number else row.name)
-            for place in (0, 5):
-                if place < len(x) and number == 0:
-                    axes.annotate(
-                        f"{place + 1}", (x[place], y[place]), xytext=(5, 4), textcoords="offset points",
-                        color=colour, fontsize=9,
-                    )  # fmt: skip
+            points = history[history[key].notna()]
+            axes.plot(
+                points["dev_loss"], points[key], "-o", color=colour, linewidth=1.4, markersize=4,
+                label="" if number else row.name,
+            )  # fmt: skip
+            marked = points[points[EPOCHS].isin((1, 6))] if EPOCHS in points and number == 0 else points[:0]
+            for _, point in marked.iterrows():
+                axes.annotate(
+                    f"{point[EPOCHS]:.0f}", (point["dev_loss"], point[key]), xytext=(5, 4),
+                    textcoords="offset points", color=colour, fontsize=9,
+                )  # fmt: skip
     if key in base:
         axes.plot(
             base["dev_loss"], base[key], "s", color=COLOURS["base"], markersize=7, label="base, zero-shot"
@@ -697,14 +700,14 @@ def _draw_forgetting(report: Report, axes: Axes) -> None:
     else:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", style="italic")
     axes.set_xlabel(
-        "dev loss at each epoch's end (the square: exact), nats per token: learning goes to the left"
+        "dev loss after each epoch and the first one's quarters (the square: exact): learning goes to the left"
     )
     axes.set_ylabel(f"loss on {str(text).replace('_', ' ')}, nats per token:\nforgetting goes up")
     axes.grid(**GRID)
 
 
 def _draw_names(report: Report, axes: Axes) -> None:
-    """P(name) after each epoch, from the base's on."""
+    """P(name) while training, from the base's on."""
     base = next((row.figures.get(P_NAME) for row in report.rows if row.name == "base"), None)
     drawn = False
     for row in report.rows:
@@ -712,9 +715,9 @@ def _draw_names(report: Report, axes: Axes) -> None:
         for number, history in enumerate(row.histories.values()):
             if P_NAME not in history or base is None:
                 continue
-            ends = history[history[P_NAME].notna()]
+            points = history[history[P_NAME].notna()]
             axes.plot(
-                [0, *ends["passes"]], [base, *ends[P_NAME]], "-o", color=colour, linewidth=1.4, markersize=4,
+                [0, *points["passes"]], [base, *points[P_NAME]], "-o", color=colour, linewidth=1.4, markersize=4,
                 label="" if number else row.name,
             )  # fmt: skip
             drawn = True
@@ -731,7 +734,7 @@ def _draw_names(report: Report, axes: Axes) -> None:
         axes.legend(fontsize=9, framealpha=0.9, edgecolor="none", loc="lower right")
     else:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", style="italic")
-    axes.set_xlabel("passes over the training text at each epoch's end; 0: the base")
+    axes.set_xlabel("passes over the training text; 0: the base")
     axes.set_ylabel("P(name): a speaker of train begins after a neutral prompt")
     axes.grid(**GRID)
 

@@ -155,7 +155,8 @@ class Trainer:
             context: the phases, in order.
             label: what log and progress bar call this run.
             shapes: of the token types (`tokenizer.shapes`), where the settings ask for renaming.
-            probe: measures the model at every epoch's end; what it finds goes into the history.
+            probe: measures the model at the end of every epoch and of the first one's quarters; what it finds goes into
+                the history.
 
         Raises:
             DataError: the text is shorter than a window.
@@ -294,7 +295,7 @@ class Trainer:
             bar.set_postfix_str(f"loss {loss:.3f}, lr {lr:.1e}, {self._speed():,.0f} tokens/s", refresh=False)
             bar.update()
             ends = progress.phase_step == phase.steps
-            probes = self.probe is not None and (ends or progress.phase_step % phase.batches.steps(1) == 0)
+            probes = self.probe is not None and (ends or self._is_probed(progress.phase_step, phase))
             if progress.phase_step % settings.eval_interval == 0 or ends or probes:
                 self._evaluate(phase.batches.block_size, lr, probes)
                 if settings.patience is not None and progress.evaluations_without_gain >= settings.patience:
@@ -303,6 +304,12 @@ class Trainer:
             if ends:
                 return
             yield
+
+    @staticmethod
+    def _is_probed(step: int, phase: Phase) -> bool:
+        """Whether the step ends an epoch, or a quarter of the first one, in which most is learned."""
+        epoch = phase.batches.steps(1)
+        return step % epoch == 0 or step in (epoch // 4, epoch // 2, 3 * epoch // 4)
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that the steps to come depend on. No generator's state: each step seeds its own."""
@@ -380,8 +387,10 @@ class Trainer:
             self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         else:
             progress.evaluations_without_gain += 1
-        probe = self.probe if probes else None
-        probed = self.ranks.from_first(lambda: probe(self.model) if probe else {})
+        probe, probed = self.probe if probes else None, {}
+        if probe:
+            probed["epochs"] = progress.phase_step / self.phases[progress.phase].batches.steps(1)
+            probed |= self.ranks.from_first(lambda: probe(self.model))
         passes = progress.tokens / len(self.train_tokens)
         progress.history.append(
             {

@@ -5,12 +5,14 @@
 
 A variant is `start`, the section as it stands in params.yaml, or one or more changes joined by `,`: key=value, where
 a dot leads into a table (model.n_layer=6) and the value is YAML. Trains on train, and scores all of dev exactly with the
-weights of the last step and of the best one; val is not read. Adds lines to benchmarks/recipe.csv.
+weights of the last step and of the best one; val is not read. Adds lines to benchmarks/recipe.csv and draws them all, as
+it does without a section.
 """
 
 import argparse
 import csv
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -40,12 +42,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("section", help="of the scale, such as scratch_tuned")
+    parser.add_argument("section", nargs="?", help="of the scale, such as scratch_tuned")
     parser.add_argument("--scale", default="laptop")
     parser.add_argument("--variants", nargs="+", default=["start"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1337])
     parser.add_argument("--epochs", type=int, default=6, help="of a fine-tuned section")
     args = parser.parse_args()
+    if args.section:
+        run(args)
+    draw()
+
+
+def run(args: argparse.Namespace) -> None:
     at = paths.Paths(args.scale)
     encoding = tokenizer.load(at.tokenizer)
     shapes = tokenizer.shapes(encoding)
@@ -86,6 +94,36 @@ def main() -> None:
                 if new:
                     writer.writeheader()
                 writer.writerow(line)
+
+
+def draw() -> None:
+    """Dev loss of every variant, a panel for each section and length: its seeds as dots, their mean as a line."""
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    table = pd.read_csv(OUT)
+    table["panel"] = table["section"] + ", " + table["passes"].round().astype(int).astype(str) + " passes"
+    panels = [part for _, part in table.groupby("panel", sort=False)]
+    heights = [part["variant"].nunique() for part in panels]
+    figure = Figure(figsize=(9, 1.2 + 0.42 * (sum(heights) + len(heights))), dpi=110, layout="constrained")
+    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, part in zip(grid, panels, strict=True):
+        order = part.groupby("variant")["dev_loss"].mean().sort_values(ascending=False)
+        for place, (variant, mean) in enumerate(order.items()):
+            losses = part.loc[part["variant"] == variant, "dev_loss"]
+            axes.plot(losses, [place] * len(losses), "o", color="#0072B2", markersize=6)
+            axes.plot([mean, mean], [place - 0.3, place + 0.3], color="black", linewidth=1.5)
+            axes.annotate(
+                f"{mean:.3f}", (losses.max(), place), xytext=(8, -3), textcoords="offset points", fontsize=9
+            )
+        axes.set_yticks(range(len(order)), [textwrap.fill(str(name), 60) for name in order.index], fontsize=8)
+        axes.set_ylim(-0.6, len(order) - 0.4)
+        axes.margins(x=0.12)
+        axes.set_title(part["panel"].iloc[0], fontsize=10, loc="left")
+        axes.grid(axis="x", color="#e6e6e6")
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[-1].set_xlabel("dev loss (exact, best weights), nats per token")
+    figure.savefig(OUT.with_suffix(".png"), metadata={"Software": None})
 
 
 if __name__ == "__main__":

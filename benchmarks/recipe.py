@@ -11,6 +11,7 @@ it does without a section.
 
 import argparse
 import csv
+import subprocess
 import tempfile
 import textwrap
 import time
@@ -57,6 +58,14 @@ def run(args: argparse.Namespace) -> None:
     at = paths.Paths(args.scale)
     encoding = tokenizer.load(at.tokenizer)
     shapes = tokenizer.shapes(encoding)
+    describe = [
+        "git",
+        "describe",
+        "--always",
+        "--dirty",
+        "--exclude=*",
+    ]  # whose params.yaml the changes are to
+    commit = subprocess.run(describe, capture_output=True, text=True).stdout.strip()
     for variant in args.variants:
         raw = yaml.safe_load(Path("params.yaml").read_text())
         changed(raw["scales"][args.scale][args.section], variant)
@@ -85,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
                     "dev_loss_last": round(evaluate.exact_loss(ended, dev), 4),
                     "best_step": progress.best_step, "steps": progress.step,
                     "passes": round(progress.tokens / len(train), 2),
-                    "minutes": round((time.perf_counter() - started) / 60, 1),
+                    "minutes": round((time.perf_counter() - started) / 60, 1), "commit": commit,
                 }  # fmt: skip
             print(line, flush=True)
             new = not OUT.exists()

@@ -111,7 +111,8 @@ def draw() -> None:
     from matplotlib.figure import Figure
 
     table = pd.read_csv(OUT)
-    table["panel"] = table["section"] + ", " + table["passes"].round().astype(int).astype(str) + " passes"
+    passes = table["passes"].round().astype(int).astype(str)
+    table["panel"] = table["section"] + ", " + passes + " passes, changes to " + table["commit"]
     panels = [part for _, part in table.groupby("panel", sort=False)]
     heights = [part["variant"].nunique() for part in panels]
     figure = Figure(figsize=(9, 1.2 + 0.42 * (sum(heights) + len(heights))), dpi=110, layout="constrained")

@@ -559,14 +559,17 @@ def test_the_probability_of_a_name_is_in_table_and_figure():
     change(at.evaluation("base", 1337), other_loss_wikitext=4.4, kl_wikitext=0.0, p_name=3.07e-8)
     change(at.evaluation("scratch", 1337), other_loss_wikitext=5.4, kl_wikitext=1.0, p_name=0.2268)
     table = pd.read_csv(at.model("finetune", 1337) / "history.csv")
-    table["p_name"] = [0.01 if step % 100 == 0 else None for step in table["step"]]
+    table["p_name"] = [2e-8 if step % 100 == 0 else None for step in table["step"]]
     table.to_csv(at.model("finetune", 1337) / "history.csv", index=False)
     report.write(params())
     lines = part(at, "Forgetting")[1]
     assert (
-        lines["base"][-1] == "3.1e-06 %" and lines["scratch"][-1] == "23 %" and lines["finetune"][-1] == "–"
+        lines["base"][-1] == "3.07e-06 %"
+        and lines["scratch"][-1] == "22.7 %"
+        and lines["finetune"][-1] == "–"
     )
     assert (at.metrics / report.NAMES_PNG).read_bytes() != before
+    assert 2e-8 in set(pd.read_csv(at.metrics / report.CURVES)["p_name"])
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -337,8 +337,9 @@ def _read_history(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path)
         wanted = [*HISTORY, *(name for name in (EPOCHS, *PROBED) if name in table)]
-        table = table[wanted].astype({"step": int}).round(6)
-        good = len(table) > 0 and table[list(HISTORY)].astype(float).abs().lt(1e15).all(axis=None)
+        table = table[wanted].astype(dict.fromkeys(wanted, float) | {"step": int})
+        table = table.round(dict.fromkeys(HISTORY, 6))
+        good = len(table) > 0 and table[list(HISTORY)].abs().lt(1e15).all(axis=None)
     except FileNotFoundError:
         raise ReportError(f"{path}: not there") from None
     except (OSError, KeyError, TypeError, ValueError):  # what pandas raises is a ValueError
@@ -502,7 +503,7 @@ def _forgetting_md(report: Report) -> str:
     if not columns:
         return "# Forgetting\n\nNot measured: the base was not measured on a text of another kind.\n"
     if any(P_NAME in row.figures for row in report.rows):
-        columns["P(name)"] = lambda f: f"{100 * f[P_NAME]:.2g} %"
+        columns["P(name)"] = lambda f: f"{100 * f[P_NAME]:.3g} %"
     models = [row for row in report.rows if row.name in config.MODEL_ROWS]
     matched = "\n".join(
         _matched(report, text, name) for text, name in names.items() if f"{name}: loss" in columns
@@ -519,7 +520,10 @@ def _matched(report: Report, text: str, name: str) -> str:
         if key not in lora or not full or any(key not in history for history in full):
             return f"- LoRA and full fine-tuning at equal dev loss, {name}: not measured."
         ends = pd.concat(full).dropna(subset=[key]).sort_values("dev_loss")
-        best = lora.dropna(subset=[key]).sort_values("dev_loss").iloc[0]
+        points = lora.dropna(subset=[key]).sort_values("dev_loss")
+        if ends.empty or points.empty:
+            return f"- LoRA and full fine-tuning at equal dev loss, {name}: not measured."
+        best = points.iloc[0]
         low, high = ends["dev_loss"].iloc[0], ends["dev_loss"].iloc[-1]
         if not low <= best["dev_loss"] <= high:
             return (
@@ -686,7 +690,11 @@ def _draw_forgetting(report: Report, axes: Axes) -> None:
                 points["dev_loss"], points[key], "-o", color=colour, linewidth=1.4, markersize=4,
                 label="" if number else row.name,
             )  # fmt: skip
-            marked = points[points[EPOCHS].round(1).isin((1, 6))] if EPOCHS in points and number == 0 else points[:0]
+            marked = (
+                points[points[EPOCHS].round(1).isin((1, 6))]
+                if EPOCHS in points and number == 0
+                else points[:0]
+            )
             for _, point in marked.iterrows():
                 axes.annotate(
                     f"{point[EPOCHS]:.0f}", (point["dev_loss"], point[key]), xytext=(5, 4),

@@ -223,7 +223,7 @@ def test_spelling_tells_what_types_have_in_common(encoding):
         for token in range(encoding.n_vocab)
     }
     assert len(of[b"a"] & of[b"b"]) == 2  # look and length
-    assert of[b"a"] & of[b"A"]  # the word in lower case, its first and its last letter
+    assert len(of[b"a"] & of[b"A"]) == 4  # length, the word in lower case, its first and its last letter
     words = [
         raw for raw in of if raw[:1] == b" " and len(raw) > 3 and raw[1:].islower() and raw[1:].isalpha()
     ]

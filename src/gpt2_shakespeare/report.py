@@ -173,6 +173,11 @@ class Report:
     def title(self) -> str:
         return scale_title(self.params, self.corpus)
 
+    @property
+    def base(self) -> dict[str, int | float]:
+        """The base's figures; empty if it is missing."""
+        return next((row.figures for row in self.rows if row.name == "base"), {})
+
     def reference(self, row: str) -> str:
         """The reference's published val loss for a row; empty if it has none for this corpus."""
         return REFERENCE.get(row, "") if self.corpus == REFERENCE_CORPUS else ""
@@ -484,9 +489,7 @@ def _forgetting_md(report: Report) -> str:
     names = {"base_corpus": "Base's corpus", "wikitext": "WikiText-2"}
     columns: dict[str, Callable[[dict[str, Any]], str]] = {}
     for text, name in names.items():
-        base = next(
-            (row.figures.get(f"other_loss_{text}") for row in report.rows if row.name == "base"), None
-        )
+        base = report.base.get(f"other_loss_{text}")
         if base is None:
             continue
 
@@ -678,7 +681,7 @@ def _draw_forgetting(report: Report, axes: Axes) -> None:
     text = next(
         (text for text in OTHER if any(f"other_loss_{text}" in row.figures for row in report.rows)), None
     )
-    base = next((row.figures for row in report.rows if row.name == "base"), {})
+    base = report.base
     key = f"other_loss_{text}"
     for row in report.rows:
         colour = COLOURS.get(row.name, OTHER_COLOUR)
@@ -716,7 +719,7 @@ def _draw_forgetting(report: Report, axes: Axes) -> None:
 
 def _draw_names(report: Report, axes: Axes) -> None:
     """P(name) while training, from the base's on."""
-    base = next((row.figures.get(P_NAME) for row in report.rows if row.name == "base"), None)
+    base = report.base.get(P_NAME)
     drawn = False
     for row in report.rows:
         colour = COLOURS.get(row.name, OTHER_COLOUR)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save_file
 from stage import conditions, stage
 
 from gpt2_shakespeare import analysis, config, data, evaluate, paths, runtime, tokenizer
@@ -59,7 +60,7 @@ def main() -> None:
     )
     result |= {"parameters": model.n_params(), "block_size": model.config.block_size}
     out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(at.token_losses(args.row, args.seed), dev=each["dev"], val=each["val"])
+    save_file({part: each[part] for part in ("dev", "val")}, at.token_losses(args.row, args.seed))
     out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
 
 

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from safetensors.numpy import load_file
 from stage import stage
 
 from gpt2_shakespeare import analysis, config, data, ngram, paths, tokenizer
@@ -20,7 +21,7 @@ def main() -> None:
     if len(params.seeds) < 2:
         return  # no ensemble: the report shows its rows as missing
     for row, (member, cached) in config.ENSEMBLES.items():
-        losses = [np.load(at.token_losses(member, seed), allow_pickle=False) for seed in params.seeds]
+        losses = [load_file(at.token_losses(member, seed)) for seed in params.seeds]
         p = {part: np.mean([np.exp(-each[part]) for each in losses], axis=0) for part in ("dev", "val")}
         result: dict[str, float] = {}
         if cached:

@@ -178,8 +178,10 @@ def fingerprint(settings: Mapping[str, Any], *, tensors: Mapping[str, Tensor], *
 
 # Modules whose arithmetic training is made of.
 CODE = (
+    "analysis",
     "checkpoint",
     "data",
+    "dropout",
     "evaluate",
     "loss",
     "model",

@@ -123,12 +123,11 @@ def _exponentials(
         for _, tile in _tiles(h, w, log_weights):
             z += tile.sub_(shift).exp_().sum(0)
         return z
-    columns = w.t().contiguous()
     grad.zero_()
     for types, tile in _tiles(h, w, log_weights):
         z += tile.sub_(shift).exp_().sum(0)
         kept[types] = tile
-        grad += columns[:, types] @ kept[types]
+        grad += w[types].t() @ kept[types]
     return z
 
 
@@ -202,8 +201,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, scale):
         scale = scale / len(ctx.saved_tensors[0])
-        grads = [
-            None if grad is None else (grad * scale).to(dtype)
+        grads = [  # in place: autograd refuses a second backward, and the weights' gradient is large
+            None if grad is None else grad.mul_(scale).to(dtype)
             for grad, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         ]
         return *grads, None, None

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from gpt2_shakespeare import dropout
 from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.loss import Candidates, linear_cross_entropy
 
@@ -74,7 +75,7 @@ class KVCache:
     def __init__(self, model: "GPT", batch_size: int):
         c, weight = model.config, model.transformer.wte.weight
         shape = (c.n_layer, 2, batch_size, c.n_head, c.block_size, c.n_embd // c.n_head)
-        self.kv = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
+        self.kv = torch.empty(shape, dtype=weight.dtype, device=weight.device)
         self.length = 0
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,7 +98,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         B, T, C = x.shape
-        q, k, v = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head).permute(2, 0, 3, 1, 4)
+        qkv = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head)
+        drops = self.training and self.attn_dropout > 0
+        if drops and dropout.is_for(x):
+            return self._project(dropout.attention(qkv, self.attn_dropout))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
         mask = None
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
@@ -108,11 +113,14 @@ class Attention(nn.Module):
         y = F.scaled_dot_product_attention(
             q, k, v,
             attn_mask=mask,
-            dropout_p=self.attn_dropout if self.training else 0.0,
+            dropout_p=self.attn_dropout if drops else 0.0,
             is_causal=mask is None and T > 1,
         )  # fmt: skip
-        y = y.transpose(1, 2).reshape(B, T, C)
-        return F.dropout(self.c_proj(y), self.resid_dropout, self.training)
+        return self._project(y.transpose(1, 2))
+
+    def _project(self, y: Tensor) -> Tensor:
+        """What all heads found, (B, T, n_head, C / n_head), back into the residual stream, (B, T, C)."""
+        return dropout.dropout(self.c_proj(y.flatten(2)), self.resid_dropout, self.training)
 
 
 class MLP(nn.Module):
@@ -124,7 +132,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))
-        return F.dropout(x, self.resid_dropout, self.training)
+        return dropout.dropout(x, self.resid_dropout, self.training)
 
 
 class Block(nn.Module):
@@ -153,12 +161,12 @@ class Transformer(nn.Module):
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, LAYER_NORM_EPS, bias=config.bias)
 
-    def forward(self, idx: Tensor, cache: KVCache | None = None, table: Tensor | None = None) -> Tensor:
-        """idx (B, T) -> hidden states (B, T, C); the table stands for the token embedding where it is given."""
+    def forward(self, idx: Tensor, table: Tensor, cache: KVCache | None = None) -> Tensor:
+        """idx (B, T) -> hidden states (B, T, C); the rows of the table are the embeddings of the ids."""
         start = cache.length if cache else 0
         position = torch.arange(start, start + idx.size(1), device=idx.device)
-        tokens = F.embedding(idx, self.wte.weight if table is None else table)
-        x = F.dropout(tokens + self.wpe(position), self.embd_dropout, self.training)
+        tokens = F.embedding(idx, table)
+        x = dropout.dropout(tokens + self.wpe(position), self.embd_dropout, self.training)
         for block in self.h:
             x = block(x, cache)
         return self.ln_f(x)
@@ -268,7 +276,7 @@ class GPT(nn.Module):
         length = idx.size(1) + (cache.length if cache else 0)
         if length > self.config.block_size:
             raise ModelError(f"{length} tokens are more than block_size {self.config.block_size}")
-        x = self.transformer(idx, cache, self.table() if table is None else table)
+        x = self.transformer(idx, self.table() if table is None else table, cache)
         if cache:
             cache.length = length
         return x

@@ -71,7 +71,7 @@ class Paths:
 
     def token_losses(self, row: str, seed: int) -> Path:
         """Losses of every token of dev and val, beside the evaluation."""
-        return self.evaluation(row, seed).with_suffix(".npz")
+        return self.evaluation(row, seed).with_suffix(".safetensors")
 
     def analysis(self, row: str, seed: int) -> Path:
         """Figures of a row's texts; those of `human`, which is val itself, and of the base are one for all seeds."""

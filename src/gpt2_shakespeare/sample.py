@@ -54,7 +54,7 @@ def generate(
         for _ in range(max_new_tokens):
             if cache.length + new.size(1) > block_size:
                 cache, new = KVCache(model, idx.size(0)), idx[:, -max(1, block_size // 2) :]
-            logits = model.hidden(new, cache)[:, -1] @ model.transformer.wte.weight.t()
+            logits = model.hidden(new, cache)[:, -1] @ model.table().t()
             # on the CPU: the same draws whatever the device, and cumsum is not deterministic on a GPU
             new = draw(logits.float().cpu(), temperature, top_p, generator).to(idx.device)
             idx = torch.cat((idx, new), dim=1)

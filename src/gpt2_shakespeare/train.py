@@ -350,26 +350,28 @@ class Trainer:
         shares = list(zip(idx.split(size), targets.split(size), strict=True))
         mine = range(ranks.rank, len(shares), ranks.world_size)
         losses = []
-        for place in mine:
-            runtime.seed_step(self.seed, step, place)
-            syncs = contextlib.nullcontext() if place == mine[-1] else ranks.no_sync(self.loss)
-            with syncs:
-                with self.machine.autocast():
+        with self.machine.autocast():  # around all micro-batches: it casts each weight once
+            for place in mine:
+                runtime.seed_step(self.seed, step, place)
+                syncs = contextlib.nullcontext() if place == mine[-1] else ranks.no_sync(self.loss)
+                with syncs:
                     loss = self.loss(*shares[place])
-                losses.append(loss.detach())
-                self.scaler.scale(loss / len(mine)).backward()
+                    losses.append(loss.detach())
+                    with self.machine.autocast(enabled=False):
+                        self.scaler.scale(loss / len(mine)).backward()
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
         mean = ranks.mean(torch.stack(losses).mean())
-        # with fp16 the scaler itself skips steps whose scaled gradient overflows
+        # with fp16 a step whose scaled gradient overflows is skipped, by all optimizers, and the scale lowered
         if not torch.isfinite(mean) or not (torch.isfinite(norm) or self.scaler.is_enabled()):
             raise TrainingError(
                 f"{self.label}: step {self.progress.step + 1}: the loss is {mean:.4g} and the gradient's norm "
                 f"{norm:.4g}; stopped before the weights are spoilt; lower learning_rate or use fp32"
             )
-        for optimizer in self.optimizers:
-            self.scaler.step(optimizer)
+        if torch.isfinite(norm):
+            for optimizer in self.optimizers:
+                self.scaler.step(optimizer)
         self.scaler.update()
         self.running.append(mean)
         return float(mean)

@@ -4,6 +4,7 @@ import filecmp
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np

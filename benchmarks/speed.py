@@ -3,8 +3,9 @@
     make bench                                      # all works, an hour on two cores
     python benchmarks/speed.py --works step-laptop sample-1
 
-Each side runs in a process of its own, the sides in turn, twice; the faster of its two times counts. `tuned` gives
-Hugging Face torch.compile and, in bf16, logits in bf16. Writes benchmarks/speed.csv and speed.png, with the machine
+Each side runs in a process of its own, the sides in turn, twice; the faster of its two times counts. All have the same
+environment, and an allocator that keeps its memory (runtime.py); `--side stock` times `plain` without the latter, as
+most would run it. `tuned` gives Hugging Face torch.compile and, in bf16, logits in bf16. `matrix` is the machine's rate. Writes benchmarks/speed.csv and speed.png, with the machine
 beside the figures; ratios, not seconds, are what another machine should find again.
 """
 
@@ -14,31 +15,44 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
+import numpy as np
 import torch
 
-from gpt2_shakespeare import config, runtime
+from gpt2_shakespeare import config, runtime, train
+from gpt2_shakespeare.data import window_starts, windows
 from gpt2_shakespeare.evaluate import exact_loss
 from gpt2_shakespeare.model import GPT, GPTConfig
 from gpt2_shakespeare.sample import generate
 
 OUT = Path(__file__).with_suffix(".csv")
 VOCAB_SIZE = 50257
+COLOURS = {"plain": "#0072B2", "tuned": "#E69F00"}
 DROPOUT = 0.1
-SIDES = ("ours", "plain", "tuned")
+SIDES = ("ours", "plain", "tuned", "stock")
+KINDS = {
+    "matrix": SIDES[:1],
+    "step": SIDES,
+    "loop": SIDES[:2],
+    "sampling": SIDES[:2],
+    "exact": SIDES[:2],
+}  # and who is measured
 LAPTOP = {"n_layer": 4, "n_head": 4, "n_embd": 128}
 GPT2 = {"n_layer": 12, "n_head": 12, "n_embd": 768}
 
 # work -> (kind, its settings)
 WORKS: dict[str, tuple[str, dict]] = {
+    "matrix": ("matrix", {"tokens": 2048}),
     "step-laptop": ("step", {"shape": LAPTOP, "block_size": 256, "batch_size": 4, "micro_batches": 1, "steps": 12}),
     "step-124m-256": ("step", {"shape": GPT2, "block_size": 256, "batch_size": 8, "micro_batches": 4, "steps": 1}),
     "step-124m-1024": ("step", {"shape": GPT2, "block_size": 1024, "batch_size": 2, "micro_batches": 4, "steps": 1}),
+    "loop-laptop": ("loop", {"shape": LAPTOP, "block_size": 256, "batch_size": 4, "steps": 60}),
     "sample-1": ("sampling", {"shape": GPT2, "batch_size": 1}),
     "sample-32": ("sampling", {"shape": GPT2, "batch_size": 32}),
     "exact": ("exact", {"shape": GPT2, "tokens": 4097}),
@@ -58,9 +72,19 @@ def model(side: str, shape: dict, block_size: int, dropout: float) -> Any:
     return GPT2LMHeadModel(settings)
 
 
-def step(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, micro_batches, steps) -> dict:
+def step(
+    side: str,
+    machine: runtime.Runtime,
+    *,
+    shape,
+    block_size,
+    batch_size,
+    micro_batches,
+    steps,
+    dropout=DROPOUT,
+) -> dict:
     """Seconds of an optimizer step: micro-batches of batch_size windows, clipping, AdamW."""
-    net = model(side, shape, block_size, DROPOUT).to(machine.device).train()
+    net = model(side, shape, block_size, dropout).to(machine.device).train()
     if side == "tuned":
         net.compile()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
@@ -69,7 +93,7 @@ def step(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, 
     def loss() -> torch.Tensor:
         if side == "ours":
             return net.loss(idx[:, :-1], idx[:, 1:])
-        if side == "plain":
+        if side != "tuned":
             return net(input_ids=idx[:, :-1], labels=idx[:, :-1]).loss
         logits = net(input_ids=idx[:, :-1]).logits
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), idx[:, 1:].flatten())
@@ -87,7 +111,65 @@ def step(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, 
     for _ in range(2):  # compile, and touch the memory
         one()
     seconds = timed(one, steps)
-    return {"seconds": seconds, "tokens_per_s": micro_batches * batch_size * block_size / seconds}
+    speed = micro_batches * batch_size * block_size / seconds
+    return {
+        "seconds": seconds,
+        "tokens_per_s": speed,
+        "gflop_per_s": speed * gflop_per_token(shape, block_size),
+    }
+
+
+def gflop_per_token(shape: dict, block_size: int) -> float:
+    """Arithmetic of a token in training: 6 N + 12 n_layer n_embd T, N the parameters that are multiplied (the head's
+    among them, positions not)."""
+    with torch.device("meta"):
+        net = GPT(GPTConfig(block_size=block_size, vocab_size=VOCAB_SIZE, **shape))
+    multiplied = net.n_params() - net.transformer.wpe.weight.numel()
+    return (6 * multiplied + 12 * shape["n_layer"] * shape["n_embd"] * block_size) / 1e9
+
+
+def matrix(side: str, machine: runtime.Runtime, *, tokens) -> dict:
+    """The machine's rate: one product of GPT-2's MLP, in the precision of the run."""
+    a = torch.randn(tokens, 768, dtype=machine.dtype, device=machine.device)
+    b = torch.randn(768, 3072, dtype=machine.dtype, device=machine.device)
+    timed(lambda: a @ b, 50)
+    seconds = timed(lambda: a @ b, 200)
+    return {"seconds": seconds, "gflop_per_s": 2 * tokens * 768 * 3072 / seconds / 1e9}
+
+
+def loop(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, steps) -> dict:
+    """Seconds of a training by our Trainer and by Hugging Face's, weights saved at the end of it."""
+    text = (
+        np.random.default_rng(0)
+        .integers(VOCAB_SIZE, size=steps * batch_size * block_size + 1)
+        .astype(np.uint16)
+    )
+    net = model(side, shape, block_size, DROPOUT)
+    with tempfile.TemporaryDirectory() as out:
+        if side == "ours":
+            settings = config.Training(
+                learning_rate=1e-4, min_lr=0, warmup_steps=0, beta1=0.9, beta2=0.999, weight_decay=0.1,
+                decay="matrices", grad_clip=1, stride=None, batch_size=batch_size, grad_accum_steps=1,
+                embd_dropout=DROPOUT, attn_dropout=DROPOUT, resid_dropout=DROPOUT, eval_interval=steps,
+                eval_tokens=1, patience=None,
+            )  # fmt: skip
+            context = [config.Context(block_size=block_size, epochs=1)]
+            dev = text[: block_size + 1]
+            trainer = train.Trainer(net, text, dev, settings, context, seed=0, machine=machine)
+            seconds = timed(lambda: trainer.run(Path(out)), 1)
+        else:
+            import transformers
+
+            idx, _ = windows(text, window_starts(len(text), block_size, block_size), block_size)
+            arguments = transformers.TrainingArguments(
+                out, per_device_train_batch_size=batch_size, max_steps=steps, learning_rate=1e-4, weight_decay=0.1,
+                lr_scheduler_type="cosine", bf16=machine.dtype == torch.bfloat16, save_strategy="no", report_to=[],
+                use_cpu=machine.device.type == "cpu", optim="adamw_torch_fused", disable_tqdm=True,
+            )  # fmt: skip
+            data = [{"input_ids": row, "labels": row} for row in torch.from_numpy(idx)]
+            peer = transformers.Trainer(net, arguments, train_dataset=data)
+            seconds = timed(lambda: (peer.train(), net.save_pretrained(out)), 1)
+    return {"seconds": seconds, "tokens_per_s": steps * batch_size * block_size / seconds}
 
 
 def sampling(side: str, machine: runtime.Runtime, *, shape, batch_size) -> dict:
@@ -117,8 +199,6 @@ def sampling(side: str, machine: runtime.Runtime, *, shape, batch_size) -> dict:
 
 def exact(side: str, machine: runtime.Runtime, *, shape, tokens) -> dict:
     """Seconds for the exact loss of a text: windows of 1024 that move by half."""
-    import numpy as np
-
     net = model(side, shape, 1024, 0.0).to(machine.device).eval()
     text = np.random.default_rng(0).integers(VOCAB_SIZE, size=tokens).astype(np.uint16)
 
@@ -152,11 +232,41 @@ def wait() -> None:
 def measure(work: str, side: str, settings: config.Runtime) -> dict:
     """One side of one work, in this process."""
     kind, arguments = WORKS[work]
+    if side == "stock":
+        runtime._keep_memory = lambda: None
     machine = runtime.start(settings)
-    kinds: dict[str, Callable[..., dict]] = {"step": step, "sampling": sampling, "exact": exact}
+    kinds: dict[str, Callable[..., dict]] = {
+        "matrix": matrix, "step": step, "loop": loop, "sampling": sampling, "exact": exact
+    }  # fmt: skip
     found = kinds[kind](side, machine, **arguments)
     peak = torch.cuda.max_memory_allocated() / 2**20 if machine.device.type == "cuda" else None
     return found | {"peak_mib": peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument(
+        "--precision", choices=["fp32", "bf16"], help="default: bf16 where there is hardware for it"
+    )
+    parser.add_argument("--mode", default="reproducible", choices=["reproducible", "fast"])
+
+
+def runtime_settings(args: argparse.Namespace) -> config.Runtime:
+    cuda = torch.cuda.is_available() and args.device != "cpu"
+    return config.Runtime(
+        mode=args.mode,
+        device=args.device,
+        processes=1,
+        threads=args.threads,
+        precision=args.precision or ("bf16" if cuda or runtime.cpu_has_bf16() else "fp32"),
+        compile=False,
+    )
+
+
+def machine_name(settings: config.Runtime) -> str:
+    facts = runtime.start(settings).facts()
+    return f"{facts.get('gpu', facts['cpu'])}, {facts['cpu_capability']}, torch {facts['torch']}"
 
 
 def main() -> None:
@@ -164,33 +274,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument(
-        "--precision", choices=["fp32", "bf16"], help="default: bf16 where there is hardware for it"
-    )
-    parser.add_argument("--mode", default="reproducible", choices=["reproducible", "fast"])
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    add_runtime(parser)
     args = parser.parse_args()
-    cuda = torch.cuda.is_available() and args.device != "cpu"
-    precision = args.precision or ("bf16" if cuda or torch.cpu._is_avx512_bf16_supported() else "fp32")
-    settings = config.Runtime(
-        mode=args.mode,
-        device=args.device,
-        processes=1,
-        threads=args.threads,
-        precision=precision,
-        compile=False,
-    )
+    settings = runtime_settings(args)
     if args.side:
         print(json.dumps(measure(args.works[0], args.side, settings)))
         return
 
-    machine = runtime.start(settings).facts()
-    where = f"{machine.get('gpu', machine['cpu'])}, {machine['cpu_capability']}, torch {machine['torch']}"
     lines = []
     for work in args.works:
-        sides = SIDES if WORKS[work][0] == "step" else SIDES[:2]
+        sides = KINDS[WORKS[work][0]]
         found: dict[str, dict] = {}
         for side in sides * 2:
             again = run_side(work, side, settings)
@@ -200,7 +294,8 @@ def main() -> None:
             line = {"work": work, "side": side, **found[side], "times_ours": ratio}
             lines.append({key: round(v, 4) if isinstance(v, float) else v for key, v in line.items()})
             print("  ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)
-    conditions = {"precision": precision, "threads": args.threads, "mode": args.mode, "machine": where}
+    conditions = {name: getattr(settings, name) for name in ("precision", "threads", "mode")}
+    conditions["machine"] = machine_name(settings)
     merge([line | conditions for line in lines])
 
 
@@ -233,8 +328,9 @@ def draw(table) -> None:
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
+    table = table[table["work"] != "matrix"]
     works = list(dict.fromkeys(table["work"]))
-    for offset, (side, colour) in enumerate((("plain", "#0072B2"), ("tuned", "#E69F00"))):
+    for offset, (side, colour) in enumerate(COLOURS.items()):
         part = table[table["side"] == side]
         places = [works.index(work) + 0.35 * offset - 0.17 for work in part["work"]]
         bars = axes.bar(places, part["times_ours"], 0.33, color=colour, label=f"Hugging Face, {side}")

@@ -69,6 +69,21 @@ def test_two_processes_train_as_one_does_and_as_two_did(project, alone):
     assert facts["world_size"] == 2
 
 
+def test_two_processes_share_what_the_tuned_rows_add(project):
+    added = {"muon_learning_rate": 0.01, "spelling": True, "sampled_types": 64, "attn_dropout": 0.1}
+    before = {}
+
+    def switch(params):
+        before.update(params["scales"]["demo"]["scratch"])
+        params["scales"]["demo"]["scratch"].update(added)
+
+    micro.edit(project, switch)
+    try:
+        assert_close(trained(project, 1), trained(project, 2))
+    finally:
+        micro.edit(project, lambda p: p["scales"]["demo"].update(scratch=before))
+
+
 def ranks_of(launcher):
     """Process ids of the ranks, children of torchrun, child of the launcher."""
 

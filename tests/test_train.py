@@ -1,6 +1,7 @@
 """The loop against steps written out by hand; early stopping, phases, faults, and what lies on disk."""
 
 import csv
+import dataclasses
 import filecmp
 import json
 import math
@@ -493,3 +494,33 @@ def test_adapters_train_and_resume_like_any_model(tmp_path):
     assert run(tmp_path / "stopped") == straight
     gpt().save_pretrained(tmp_path / "base")
     assert (tmp_path / "base/model.safetensors").read_bytes() != straight
+
+
+def test_weights_cast_once_a_step_give_the_gradients_of_micro_batches_by_themselves(monkeypatch):
+    """bf16: autocast's copies of the weights are shared by a step's micro-batches."""
+    machine = dataclasses.replace(MACHINE, dtype=torch.bfloat16)
+    run = Trainer(
+        gpt(noise=0.02),
+        TEXT,
+        DEV,
+        training(grad_accum_steps=3, grad_clip=1e9),
+        context((8, 1)),
+        seed=7,
+        machine=machine,
+    )
+    found = {}
+    monkeypatch.setattr(
+        run.optimizers[0],
+        "step",
+        lambda: found.update({n: p.grad.clone() for n, p in run.model.named_parameters()}),
+    )
+    idx, targets = (torch.from_numpy(part) for part in run.phases[0].batches.batch(0))
+    run._step(0, idx, targets, 1e-3)
+
+    alone = gpt(noise=0.02).train()
+    for part, wanted in zip(idx.split(4), targets.split(4), strict=True):
+        with machine.autocast():
+            loss = alone.loss(part, wanted)
+        (loss / 3).backward()
+    for name, parameter in alone.named_parameters():
+        assert torch.equal(found[name], parameter.grad), name

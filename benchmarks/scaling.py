@@ -1,0 +1,109 @@
+"""Time per token of a training step over context length and depth, beside the arithmetic it takes.
+
+    python benchmarks/scaling.py       # a quarter of an hour on two cores
+
+GPT-2's width (768, 12 heads), 2,048 tokens a micro-batch, two of them a step, with dropout 0.1 and without. The
+arithmetic of a token is that of `speed.gflop_per_token`. Writes benchmarks/scaling.csv and scaling.png.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
+import pandas as pd
+import speed
+
+from gpt2_shakespeare import config, runtime
+
+OUT = Path(__file__).with_suffix(".csv")
+TOKENS = 2048  # of a micro-batch
+LENGTHS = (128, 256, 512, 1024, 2048)
+LAYERS = (2, 4, 8, 12, 24)
+SIZES = [(12, length) for length in LENGTHS] + [(layers, 256) for layers in LAYERS if layers != 12]
+DROPOUTS = (0.1, 0.0)
+
+
+def measure(settings: config.Runtime, n_layer: int, block_size: int, dropout: float) -> float:
+    """Microseconds per token, in a process of its own."""
+    command = [sys.executable, __file__, "--one", str(n_layer), str(block_size), str(dropout)]
+    command += ["--threads", str(settings.threads), "--device", settings.device]
+    command += ["--precision", settings.precision, "--mode", settings.mode]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{n_layer} layers, {block_size} tokens: {done.stderr}")
+    return 1e6 / json.loads(done.stdout.splitlines()[-1])["tokens_per_s"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    speed.add_runtime(parser)
+    parser.add_argument("--one", nargs=3, type=float, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    settings = speed.runtime_settings(args)
+    if args.one:
+        n_layer, block_size, dropout = int(args.one[0]), int(args.one[1]), args.one[2]
+        found = speed.step(
+            "ours", runtime.start(settings), shape=speed.GPT2 | {"n_layer": n_layer}, block_size=block_size,
+            batch_size=TOKENS // block_size, micro_batches=2, steps=1, dropout=dropout,
+        )  # fmt: skip
+        print(json.dumps(found))
+        return
+    lines = []
+    for (n_layer, block_size), dropout in itertools.product(SIZES, DROPOUTS):
+        microseconds = measure(settings, n_layer, block_size, dropout)
+        gflop = speed.gflop_per_token(speed.GPT2 | {"n_layer": n_layer}, block_size)
+        line = {"n_layer": n_layer, "block_size": block_size, "dropout": dropout}
+        line |= {"microseconds_per_token": round(microseconds, 1), "gflop_per_token": round(gflop, 4)}
+        lines.append(line | {"gflop_per_s": round(gflop / microseconds * 1e6, 1)})
+        print("  ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)
+    table = pd.DataFrame(lines).assign(
+        precision=settings.precision,
+        threads=settings.threads,
+        mode=settings.mode,
+        machine=speed.machine_name(settings),
+    )
+    table.to_csv(OUT, index=False, lineterminator="\n")
+    draw(table)
+
+
+def draw(table: pd.DataFrame) -> None:
+    """Measured times, and the arithmetic's share of them: the line through the fastest size."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), dpi=120, layout="constrained")
+    first = table.iloc[0]
+    for axes, name, part in zip(
+        figure.subplots(1, 2),
+        ("block_size", "n_layer"),
+        (table[table["n_layer"] == 12], table[table["block_size"] == 256]),
+        strict=True,
+    ):
+        for dropout, colour in zip(DROPOUTS, ("#0072B2", "#E69F00"), strict=True):
+            line = part[part["dropout"] == dropout].sort_values(name)
+            axes.plot(
+                line[name], line["microseconds_per_token"], "o-", color=colour, label=f"dropout {dropout:g}"
+            )
+        line = part[part["dropout"] == 0].sort_values(name)
+        best = table["gflop_per_s"].max()
+        axes.plot(
+            line[name], line["gflop_per_token"] / best * 1e6, "k:", label=f"FLOP at {best / 1e3:.2f} TFLOP/s"
+        )
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(list(line[name]), list(line[name]))
+        axes.set_xlabel({"block_size": "tokens of context, 12 layers", "n_layer": "layers, 256 tokens"}[name])
+        axes.set_ylabel("microseconds per token")
+        axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    figure.suptitle(f"{first['machine']}, {first['precision']}, {first['threads']} threads", fontsize=9)
+    figure.savefig(OUT.with_suffix(".png"), metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -181,3 +182,18 @@ def test_the_package_sets_what_torch_reads_at_import_and_leaves_the_users_own(ow
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )
     assert printed.stdout.split() == [own or "PASSIVE", ":4096:8"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_large_tensors_get_their_memory_back_without_page_faults():
+    code = """
+import resource, torch
+from gpt2_shakespeare import config, runtime
+runtime.start(config.Runtime(mode="reproducible", device="cpu", processes=1, threads=1, precision="fp32", compile=False))
+for _ in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(40 << 18)  # 40 MiB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100  # of 10,240

@@ -127,7 +127,7 @@ def _exponentials(
     for types, tile in _tiles(h, w, log_weights):
         z += tile.sub_(shift).exp_().sum(0)
         kept[types] = tile
-        grad += w[types].t() @ kept[types]
+        grad += w[types].t().contiguous() @ kept[types]
     return z
 
 

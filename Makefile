@@ -20,9 +20,11 @@ test: $(VENV)/installed
 verify: $(VENV)/installed
 	python tests/verify.py
 
-# Speed and memory beside Hugging Face's GPT-2.
+# Speed and memory beside Hugging Face's GPT-2, cost against size, what DVC costs: an hour on two cores.
 bench: $(VENV)/installed
 	python benchmarks/speed.py
+	python benchmarks/scaling.py
+	python benchmarks/pipeline.py
 
 lint: $(VENV)/installed
 	ruff check .

@@ -1,12 +1,13 @@
 """Speed and memory beside Hugging Face's GPT-2: same weights' shape, batch, dropout, optimizer, threads, precision.
 
-    make bench                                      # all works, an hour on two cores
+    python benchmarks/speed.py                      # all works, half an hour on two cores
     python benchmarks/speed.py --works step-laptop sample-1
 
 Each side runs in a process of its own, the sides in turn, twice; the faster of its two times counts. All have the same
 environment, and an allocator that keeps its memory (runtime.py); `--side stock` times `plain` without the latter, as
-most would run it. `tuned` gives Hugging Face torch.compile and, in bf16, logits in bf16. `matrix` is the machine's rate. Writes benchmarks/speed.csv and speed.png, with the machine
-beside the figures; ratios, not seconds, are what another machine should find again.
+most would run it. `tuned` gives Hugging Face torch.compile and, in bf16, logits in bf16. `matrix` is the machine's
+rate. Writes benchmarks/speed.csv and speed.png, with the machine beside the figures; ratios, not seconds, are what
+another machine should find again.
 """
 
 import argparse

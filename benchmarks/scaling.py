@@ -1,13 +1,11 @@
 """Time per token of a training step over context length and depth, beside the arithmetic it takes.
 
-    python benchmarks/scaling.py       # a quarter of an hour on two cores
+    python benchmarks/scaling.py       # five minutes on two cores
 
-GPT-2's width (768, 12 heads), 2,048 tokens a micro-batch, two of them a step, with dropout 0.1 and without. The
-arithmetic of a token is that of `speed.gflop_per_token`. Writes benchmarks/scaling.csv and scaling.png.
+GPT-2's width (768, 12 heads), 2,048 tokens a micro-batch, two of them a step, dropout 0.1. The arithmetic of a token is that of `speed.gflop_per_token`. Writes benchmarks/scaling.csv and scaling.png.
 """
 
 import argparse
-import itertools
 import json
 import subprocess
 import sys
@@ -24,12 +22,11 @@ TOKENS = 2048  # of a micro-batch
 LENGTHS = (128, 256, 512, 1024, 2048)
 LAYERS = (2, 4, 8, 12, 24)
 SIZES = [(12, length) for length in LENGTHS] + [(layers, 256) for layers in LAYERS if layers != 12]
-DROPOUTS = (0.1, 0.0)
 
 
-def measure(settings: config.Runtime, n_layer: int, block_size: int, dropout: float) -> float:
+def measure(settings: config.Runtime, n_layer: int, block_size: int) -> float:
     """Microseconds per token, in a process of its own."""
-    command = [sys.executable, __file__, "--one", str(n_layer), str(block_size), str(dropout)]
+    command = [sys.executable, __file__, "--one", str(n_layer), str(block_size)]
     command += ["--threads", str(settings.threads), "--device", settings.device]
     command += ["--precision", settings.precision, "--mode", settings.mode]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -43,22 +40,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     speed.add_runtime(parser)
-    parser.add_argument("--one", nargs=3, type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=2, type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     settings = speed.runtime_settings(args)
     if args.one:
-        n_layer, block_size, dropout = int(args.one[0]), int(args.one[1]), args.one[2]
+        n_layer, block_size = args.one
         found = speed.step(
             "ours", runtime.start(settings), shape=speed.GPT2 | {"n_layer": n_layer}, block_size=block_size,
-            batch_size=TOKENS // block_size, micro_batches=2, steps=1, dropout=dropout,
+            batch_size=TOKENS // block_size, micro_batches=2, steps=1,
         )  # fmt: skip
         print(json.dumps(found))
         return
     lines = []
-    for (n_layer, block_size), dropout in itertools.product(SIZES, DROPOUTS):
-        microseconds = measure(settings, n_layer, block_size, dropout)
+    for n_layer, block_size in SIZES:
+        microseconds = measure(settings, n_layer, block_size)
         gflop = speed.gflop_per_token(speed.GPT2 | {"n_layer": n_layer}, block_size)
-        line = {"n_layer": n_layer, "block_size": block_size, "dropout": dropout}
+        line = {"n_layer": n_layer, "block_size": block_size}
         line |= {"microseconds_per_token": round(microseconds, 1), "gflop_per_token": round(gflop, 4)}
         lines.append(line | {"gflop_per_s": round(gflop / microseconds * 1e6, 1)})
         print("  ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)
@@ -84,12 +81,8 @@ def draw(table: pd.DataFrame) -> None:
         (table[table["n_layer"] == 12], table[table["block_size"] == 256]),
         strict=True,
     ):
-        for dropout, colour in zip(DROPOUTS, ("#0072B2", "#E69F00"), strict=True):
-            line = part[part["dropout"] == dropout].sort_values(name)
-            axes.plot(
-                line[name], line["microseconds_per_token"], "o-", color=colour, label=f"dropout {dropout:g}"
-            )
-        line = part[part["dropout"] == 0].sort_values(name)
+        line = part.sort_values(name)
+        axes.plot(line[name], line["microseconds_per_token"], "o-", color="#0072B2", label="measured")
         best = table["gflop_per_s"].max()
         axes.plot(
             line[name], line["gflop_per_token"] / best * 1e6, "k:", label=f"FLOP at {best / 1e3:.2f} TFLOP/s"

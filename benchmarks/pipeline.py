@@ -1,6 +1,6 @@
 """What DVC and the stages' start-up cost at the built-in scale, in a clone of the last commit.
 
-    python benchmarks/pipeline.py      # seven minutes on two cores
+    python benchmarks/pipeline.py      # three minutes on two cores
 
 The rows base, scratch, finetune and finetune_long with one seed, with their evaluation, from nothing; then, all stages
 done, `dvc repro` with nothing to do, beside `dvc repro` in a project of one stage. Writes benchmarks/pipeline.csv.

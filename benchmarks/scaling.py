@@ -55,7 +55,7 @@ def main() -> None:
     for n_layer, block_size in SIZES:
         microseconds = measure(settings, n_layer, block_size)
         gflop = speed.gflop_per_token(speed.GPT2 | {"n_layer": n_layer}, block_size)
-        line = {"n_layer": n_layer, "block_size": block_size}
+        line: dict[str, float] = {"n_layer": n_layer, "block_size": block_size}
         line |= {"microseconds_per_token": round(microseconds, 1), "gflop_per_token": round(gflop, 4)}
         lines.append(line | {"gflop_per_s": round(gflop / microseconds * 1e6, 1)})
         print("  ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)

@@ -339,13 +339,14 @@ def draw(table) -> None:
         bars = axes.bar(places, part["times_ours"], 0.25, color=colour, label=f"Hugging Face, {side}")
         axes.bar_label(bars, fmt="%.2f", fontsize=9)
     axes.axhline(1, color="black", linewidth=1)
-    axes.set_xticks(range(len(works)), works)
+    axes.set_xticks(range(len(works)), [work.replace("-", "\n", 1) for work in works])
+    axes.set_ylim(top=1.15 * table["times_ours"].max())
     axes.set_ylabel("time over ours (1 = as fast)")
     first = table.iloc[0]
     axes.set_title(
         f"{first['machine']}, {first['precision']}, {first['threads']} threads", fontsize=9, loc="left"
     )
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, ncols=3, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(OUT.with_suffix(".png"), metadata={"Software": None})
 

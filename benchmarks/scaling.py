@@ -2,37 +2,25 @@
 
     python benchmarks/scaling.py       # five minutes on two cores
 
-GPT-2's width (768, 12 heads), 2,048 tokens a micro-batch, two of them a step, dropout 0.1. The arithmetic of a token is that of `speed.gflop_per_token`. Writes benchmarks/scaling.csv and scaling.png.
+GPT-2's width (768, 12 heads), 2,048 tokens a micro-batch, two of them a step, dropout 0.1, each size in a process of its own. The
+arithmetic of a token is that of `speed.gflop_per_token`. Writes benchmarks/scaling.csv and scaling.png.
 """
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
 import pandas as pd
 import speed
 
-from gpt2_shakespeare import config, runtime
+from gpt2_shakespeare import runtime
 
 OUT = Path(__file__).with_suffix(".csv")
 TOKENS = 2048  # of a micro-batch
 LENGTHS = (128, 256, 512, 1024, 2048)
 LAYERS = (2, 4, 8, 12, 24)
 SIZES = [(12, length) for length in LENGTHS] + [(layers, 256) for layers in LAYERS if layers != 12]
-
-
-def measure(settings: config.Runtime, n_layer: int, block_size: int) -> float:
-    """Microseconds per token, in a process of its own."""
-    command = [sys.executable, __file__, "--one", str(n_layer), str(block_size)]
-    command += ["--threads", str(settings.threads), "--device", settings.device]
-    command += ["--precision", settings.precision, "--mode", settings.mode]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{n_layer} layers, {block_size} tokens: {done.stderr}")
-    return 1e6 / json.loads(done.stdout.splitlines()[-1])["tokens_per_s"]
 
 
 def main() -> None:
@@ -53,7 +41,8 @@ def main() -> None:
         return
     lines = []
     for n_layer, block_size in SIZES:
-        microseconds = measure(settings, n_layer, block_size)
+        found = speed.in_own_process(__file__, ["--one", str(n_layer), str(block_size)], settings)
+        microseconds = 1e6 / found["tokens_per_s"]
         gflop = speed.gflop_per_token(speed.GPT2 | {"n_layer": n_layer}, block_size)
         line: dict[str, float] = {"n_layer": n_layer, "block_size": block_size}
         line |= {"microseconds_per_token": round(microseconds, 1), "gflop_per_token": round(gflop, 4)}

@@ -36,13 +36,6 @@ VOCAB_SIZE = 50257
 COLOURS = {"plain": "#0072B2", "kept": "#009E73", "tuned": "#E69F00"}
 DROPOUT = 0.1
 SIDES = ("ours", "plain", "kept", "tuned")
-KINDS = {
-    "matrix": SIDES[:1],
-    "step": SIDES,
-    "loop": SIDES[:3],
-    "sampling": SIDES[:3],
-    "exact": SIDES[:3],
-}  # and who is measured
 LAPTOP = {"n_layer": 4, "n_head": 4, "n_embd": 128}
 GPT2 = {"n_layer": 12, "n_head": 12, "n_embd": 768}
 
@@ -72,19 +65,9 @@ def model(side: str, shape: dict, block_size: int, dropout: float) -> Any:
     return GPT2LMHeadModel(settings)
 
 
-def step(
-    side: str,
-    machine: runtime.Runtime,
-    *,
-    shape,
-    block_size,
-    batch_size,
-    micro_batches,
-    steps,
-    dropout=DROPOUT,
-) -> dict:
+def step(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, micro_batches, steps) -> dict:
     """Seconds of an optimizer step: micro-batches of batch_size windows, clipping, AdamW."""
-    net = model(side, shape, block_size, dropout).to(machine.device).train()
+    net = model(side, shape, block_size, DROPOUT).to(machine.device).train()
     if side == "tuned":
         net.compile()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
@@ -229,16 +212,23 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
+# kind of work -> what times it, and whom
+KINDS: dict[str, tuple[Callable[..., dict], tuple[str, ...]]] = {
+    "matrix": (matrix, SIDES[:1]),
+    "step": (step, SIDES),
+    "loop": (loop, SIDES[:3]),
+    "sampling": (sampling, SIDES[:3]),
+    "exact": (exact, SIDES[:3]),
+}
+
+
 def measure(work: str, side: str, settings: config.Runtime) -> dict:
     """One side of one work, in this process."""
     kind, arguments = WORKS[work]
-    if side == "plain":
+    if side == "plain":  # Hugging Face's as it is
         runtime._keep_memory = lambda: None
     machine = runtime.start(settings)
-    kinds: dict[str, Callable[..., dict]] = {
-        "matrix": matrix, "step": step, "loop": loop, "sampling": sampling, "exact": exact
-    }  # fmt: skip
-    found = kinds[kind](side, machine, **arguments)
+    found = KINDS[kind][0](side, machine, **arguments)
     peak = torch.cuda.max_memory_allocated() / 2**20 if machine.device.type == "cuda" else None
     return found | {"peak_mib": peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
@@ -287,10 +277,10 @@ def main() -> None:
 
     lines = []
     for work in args.works:
-        sides = [side for side in KINDS[WORKS[work][0]] if side in args.sides]
+        sides = [side for side in KINDS[WORKS[work][0]][1] if side in args.sides]
         found: dict[str, dict] = {}
         for side in sides * 2:
-            again = run_side(work, side, settings)
+            again = in_own_process(__file__, ["--works", work, "--side", side], settings)
             found[side] = min(found.get(side, again), again, key=lambda result: result["seconds"])
         for side in sides:
             ratio = found[side]["seconds"] / found["ours"]["seconds"]
@@ -302,13 +292,14 @@ def main() -> None:
     merge([line | conditions for line in lines])
 
 
-def run_side(work: str, side: str, settings: config.Runtime) -> dict:
-    command = [sys.executable, __file__, "--works", work, "--side", side]
+def in_own_process(script: str, arguments: list[str], settings: config.Runtime) -> dict:
+    """What the script, called with the arguments and settings, prints as JSON in its last line."""
+    command = [sys.executable, script, *arguments]
     for name in ("threads", "device", "precision", "mode"):
         command += [f"--{name}", str(getattr(settings, name))]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{work}, {side}: {done.stderr}")
+        sys.exit(f"{' '.join(arguments)}: {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -3,7 +3,8 @@
     python benchmarks/pipeline.py      # three minutes on two cores
 
 The rows base, scratch, finetune and finetune_long with one seed, with their evaluation, from nothing; then, all stages
-done, `dvc repro` with nothing to do, beside `dvc repro` in a project of one stage. Writes benchmarks/pipeline.csv.
+done, `dvc repro` with nothing to do, beside `dvc repro` in a project of as many stages that do nothing, and in one of
+one stage. Writes benchmarks/pipeline.csv.
 """
 
 import os
@@ -25,7 +26,7 @@ ROUNDS = 5
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as temp:
-        ours, empty = Path(temp, "clone"), Path(temp, "empty")
+        ours, many, one = (Path(temp, name) for name in ("clone", "many", "one"))
         run(ROOT, "git", "clone", "--quiet", str(ROOT), str(ours))
         params = ours / "params.yaml"
         seed = config.load(params).seeds[0]
@@ -35,17 +36,20 @@ def main() -> None:
         result = {"four rows, evaluated, one seed": run(ours, "dvc", "repro", "evaluate_base", *stages)}
 
         run(ours, "dvc", "repro")
-        empty.mkdir()
-        (empty / "dvc.yaml").write_text("stages:\n  only:\n    cmd: touch out\n    outs: [out]\n")
-        for command in (("git", "init", "--quiet"), ("dvc", "init", "--quiet"), ("dvc", "repro")):
-            run(empty, *command)
-        idle = [(run(ours, "dvc", "repro"), run(empty, "dvc", "repro")) for _ in range(ROUNDS)]
-        for name, times in zip(
-            ("dvc repro, nothing to do", "the same in a project of one stage"),
-            zip(*idle, strict=True),
-            strict=True,
-        ):
-            result[name] = min(times)
+        command = ["dvc", "stage", "list", "--name-only"]
+        listed = subprocess.run(
+            command, cwd=ours, env=environment(ours), capture_output=True, text=True, check=True
+        )
+        count = len(listed.stdout.splitlines())
+        idle(many, count)
+        idle(one, 1)
+        works = {
+            "dvc repro, nothing to do": ours,
+            f"the same in a project of {count} stages that do nothing": many,
+            "the same in a project of one stage": one,
+        }
+        times = [[run(folder, "dvc", "repro") for folder in works.values()] for _ in range(ROUNDS)]
+        result |= dict(zip(works, map(min, zip(*times, strict=True)), strict=True))
 
     machine = runtime.start(config.load(ROOT / "params.yaml").at_scale.runtime).facts()
     table = pd.DataFrame({"work": list(result), "seconds": [round(s, 2) for s in result.values()]})
@@ -54,14 +58,29 @@ def main() -> None:
     table.to_csv(OUT, index=False, lineterminator="\n")
 
 
+def idle(folder: Path, stages: int) -> None:
+    """A project whose stages depend on one another and on one param, all done."""
+    folder.mkdir()
+    (folder / "params.yaml").write_text("param: 1\n")
+    lines = ["stages:"]
+    for n in range(stages):
+        lines += [f"  stage{n}:", f"    cmd: touch out{n}", "    params: [param]", f"    outs: [out{n}]"]
+        lines += [f"    deps: [out{n - 1}]"] if n else []
+    (folder / "dvc.yaml").write_text("\n".join(lines) + "\n")
+    for command in (("git", "init", "--quiet"), ("dvc", "init", "--quiet"), ("dvc", "repro")):
+        run(folder, *command)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The environment's own programs, and the code in the folder."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
+
+
 def run(folder: Path, *command: str) -> float:
-    """Seconds; the environment's own programs, and the code in the folder."""
-    path = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(folder / "src"),
-    }
+    """Seconds."""
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, env=os.environ | path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return time.perf_counter() - started

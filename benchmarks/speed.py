@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py                      # all works, half an hour on two cores
     python benchmarks/speed.py --works step-laptop sample-1
+    ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 python benchmarks/speed.py      # as on a processor without AMX
 
 Each side runs in a process of its own, the sides in turn, twice; the faster of its two times counts. All have the same
 environment. `plain` is Hugging Face's as it is; `kept` adds our setting of the allocator (runtime.py), and `tuned` to
@@ -12,6 +13,7 @@ speed.png, with the machine beside the figures; ratios, not seconds, are what an
 import argparse
 import csv
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -256,7 +258,9 @@ def runtime_settings(args: argparse.Namespace) -> config.Runtime:
 
 def machine_name(settings: config.Runtime) -> str:
     facts = runtime.start(settings).facts()
-    return f"{facts.get('gpu', facts['cpu'])}, {facts['cpu_capability']}, torch {facts['torch']}"
+    name = f"{facts.get('gpu', facts['cpu'])}, {facts['cpu_capability']}, torch {facts['torch']}"
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")  # oneDNN's own: the matrix products use nothing newer
+    return f"{name}, products by {limit}" if limit else name
 
 
 def main() -> None:

@@ -168,20 +168,21 @@ def test_the_machine_is_described_in_plain_values():
     assert (facts["device"], facts["precision"], facts["threads"]) == ("cpu", "float32", 1)
 
 
-@pytest.mark.parametrize("own", [None, "ACTIVE"])
+@pytest.mark.parametrize("own", [None, "passive", "ACTIVE"])
 def test_the_package_sets_what_torch_reads_at_import_and_leaves_the_users_own(own):
     code = (
         "import sys, os, gpt2_shakespeare; assert 'torch' not in sys.modules; "
-        "print(os.environ['OMP_WAIT_POLICY'], os.environ['CUBLAS_WORKSPACE_CONFIG'])"
+        "print(*(os.environ.get(name) for name in sys.argv[1:]))"
     )
-    names = ("OMP_WAIT_POLICY", "CUBLAS_WORKSPACE_CONFIG")
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "CUBLAS_WORKSPACE_CONFIG")
     env = {name: value for name, value in os.environ.items() if name not in names}
     if own:
         env["OMP_WAIT_POLICY"] = own
     printed = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *names], env=env, capture_output=True, text=True, check=True
     )
-    assert printed.stdout.split() == [own or "PASSIVE", ":4096:8"]
+    spins = "5000" if own in (None, "passive") else "None"
+    assert printed.stdout.split() == [own or "PASSIVE", spins, ":4096:8"]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")

@@ -5,6 +5,7 @@ import dataclasses
 import filecmp
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -524,3 +525,23 @@ def test_weights_cast_once_a_step_give_the_gradients_of_micro_batches_by_themsel
         (loss / 3).backward()
     for name, parameter in alone.named_parameters():
         assert torch.equal(found[name], parameter.grad), name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler")
+def test_a_compiled_training_is_the_plain_one(tmp_path):
+    """With all that changes shapes from step to step: sampled softmax, two context lengths."""
+    found = {}
+    text = tokens(970)
+    for compiles in (False, True):
+        model = gpt(noise=0.02, vocab_size=3000)
+        model.add_spelling(np.arange(3000) % 50, np.arange(3001), 0.02)
+        settings = training(sampled_types=100, muon_learning_rate=0.02, eval_interval=10, grad_accum_steps=2)
+        run = Trainer(
+            model, text, DEV, settings, context((8, 1), (16, 1)), seed=7,
+            machine=dataclasses.replace(MACHINE, compile=compiles),
+        )  # fmt: skip
+        run.run(tmp_path / str(compiles))
+        found[compiles] = pd.DataFrame(run.progress.history)
+    pd.testing.assert_frame_equal(found[True], found[False], check_exact=False, atol=1e-3, rtol=0)
+    assert found[True]["dev_loss"].iloc[-1] < found[True]["dev_loss"].iloc[0] - 0.3

@@ -693,12 +693,11 @@ def _draw_forgetting(report: Report, axes: Axes) -> None:
                 points["dev_loss"], points[key], "-o", color=colour, linewidth=1.4, markersize=4,
                 label="" if number else row.name,
             )  # fmt: skip
-            marked = (
-                points[points[EPOCHS].round(1).isin((1, 6))]
-                if EPOCHS in points and number == 0
-                else points[:0]
-            )
-            for _, point in marked.iterrows():
+            if number or EPOCHS not in points:
+                continue
+            whole = points[points[EPOCHS].round(1) >= 1]
+            for end in sorted({*whole.index[:1], *whole.index[-1:]}):
+                point = whole.loc[end]
                 axes.annotate(
                     f"{point[EPOCHS]:.0f}", (point["dev_loss"], point[key]), xytext=(5, 4),
                     textcoords="offset points", color=colour, fontsize=9,

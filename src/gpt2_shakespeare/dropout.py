@@ -28,8 +28,10 @@ def is_for(x: Tensor) -> bool:
 
 def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     """As torch.nn.functional.dropout; depends on torch's CPU generator."""
-    if not (training and probability and is_for(x) and x.numel() >= LARGE):
-        return F.dropout(x, probability, training)
+    if not (training and probability):
+        return x
+    if not (is_for(x) and x.numel() >= LARGE):
+        return F.dropout(x, probability)
     below = round(probability * LEVELS)
     kept = torch.ge(_draw(x.shape, _generator()), below, out=torch.empty_like(x, requires_grad=False))
     return x * kept / (1 - below / LEVELS)

@@ -1,19 +1,14 @@
 """Figures of the texts of one row with one seed, and what it knows by heart of train."""
 
-import argparse
-
 import numpy as np
-from stage import conditions, stage
+from stage import conditions, row_and_seed, stage
 
 from gpt2_shakespeare import config, judge, paths, runtime, sample
 from gpt2_shakespeare.model import GPT
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", choices=config.MODEL_ROWS)
-    parser.add_argument("--seed", type=int, default=0, help="the base is one for all seeds")
-    args = parser.parse_args()
+    args = row_and_seed(__doc__)
 
     params = config.load()
     at, settings = paths.Paths(params.scale), params.analysis

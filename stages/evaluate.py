@@ -1,12 +1,11 @@
 """Losses of one row with one seed, in fp32 whatever it was trained in. No training reads val."""
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
-from stage import conditions, stage
+from stage import conditions, row_and_seed, stage
 
 from gpt2_shakespeare import analysis, config, data, evaluate, paths, runtime, tokenizer
 from gpt2_shakespeare.model import GPT
@@ -16,10 +15,7 @@ OTHER_TOKENS = 16_384  # of each other text: more changes the second decimal
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", choices=config.MODEL_ROWS)
-    parser.add_argument("--seed", type=int, default=0, help="the base is one for all seeds")
-    args = parser.parse_args()
+    args = row_and_seed(__doc__)
 
     params = config.load()
     at = paths.Paths(params.scale)

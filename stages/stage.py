@@ -1,5 +1,6 @@
 """What every stage script shares: logging, errors in one line, ends with its parent, and a log of conditions."""
 
+import argparse
 import contextlib
 import json
 import logging
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from gpt2_shakespeare import config
 from gpt2_shakespeare.errors import Interrupted, UserError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
@@ -44,6 +46,14 @@ def stage(main: Callable[[], None]) -> None:
         sys.exit(
             f"{name}: {where}{error.strerror}; nothing of this stage is kept, run it again when that is mended"
         )
+
+
+def row_and_seed(description: str | None) -> argparse.Namespace:
+    """The arguments of a stage that looks at one trained model: `row` and `seed`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("row", choices=config.MODEL_ROWS)
+    parser.add_argument("--seed", type=int, default=0, help="the base is one for all seeds")
+    return parser.parse_args()
 
 
 @contextlib.contextmanager

@@ -87,9 +87,18 @@ def test_candidates_change_no_draw(monkeypatch, top_p, spread):
     logits = spread * torch.randn(50, 300, generator=seeded())
     logits = (logits * 4).round() / 4  # with ties
     logits[:10, ::2] = -math.inf
+    monkeypatch.setattr(sample, "CANDIDATES", ())  # all are sorted
     wanted = draw(logits, 0.8, top_p, seeded())
     monkeypatch.setattr(sample, "CANDIDATES", (20, 80))
     assert torch.equal(draw(logits, 0.8, top_p, seeded()), wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_drawing_leaves_the_logits_as_they_are(dtype):
+    logits = torch.randn(3, 50, generator=seeded()).to(dtype)
+    before = logits.clone()
+    draw(logits, 0.8, 0.9, seeded())
+    assert torch.equal(logits, before)
 
 
 def test_few_probabilities_are_sorted_where_they_are_enough(monkeypatch):

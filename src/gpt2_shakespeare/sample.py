@@ -110,7 +110,7 @@ def draw(
     if temperature == 0:
         return logits.argmax(-1, keepdim=True)
     # in float64, and shifted first, so that no temperature overflows
-    scaled = logits.double().sub_(logits.amax(-1, keepdim=True)).div_(temperature)
+    scaled = (logits.double() - logits.amax(-1, keepdim=True)).div_(temperature)
     probs = torch.softmax(scaled, dim=-1)
     if isinstance(generator, Sequence):
         uniform = torch.cat([torch.rand(1, 1, generator=each) for each in generator])

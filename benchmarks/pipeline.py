@@ -33,14 +33,10 @@ def main() -> None:
         lines = params.read_text().splitlines(keepends=True)
         params.write_text("".join(f"seeds: [{seed}]\n" if x.startswith("seeds:") else x for x in lines))
         stages = [f"{row}@{seed}" for row in ROWS] + [f"evaluate@{row}-{seed}" for row in ROWS]
-        result = {"four rows, evaluated, one seed": run(ours, "dvc", "repro", "evaluate_base", *stages)}
+        result = {"four rows, evaluated, one seed": seconds(ours, "dvc", "repro", "evaluate_base", *stages)}
 
         run(ours, "dvc", "repro")
-        command = ["dvc", "stage", "list", "--name-only"]
-        listed = subprocess.run(
-            command, cwd=ours, env=environment(ours), capture_output=True, text=True, check=True
-        )
-        count = len(listed.stdout.splitlines())
+        count = len(run(ours, "dvc", "stage", "list", "--name-only").splitlines())
         idle(many, count)
         idle(one, 1)
         works = {
@@ -48,7 +44,7 @@ def main() -> None:
             f"the same in a project of {count} stages that do nothing": many,
             "the same in a project of one stage": one,
         }
-        times = [[run(folder, "dvc", "repro") for folder in works.values()] for _ in range(ROUNDS)]
+        times = [[seconds(folder, "dvc", "repro") for folder in works.values()] for _ in range(ROUNDS)]
         result |= dict(zip(works, map(min, zip(*times, strict=True)), strict=True))
 
     machine = runtime.start(config.load(ROOT / "params.yaml").at_scale.runtime).facts()
@@ -71,19 +67,23 @@ def idle(folder: Path, stages: int) -> None:
         run(folder, *command)
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """The environment's own programs, and the code in the folder."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
-
-
-def run(folder: Path, *command: str) -> float:
-    """Seconds."""
+def seconds(folder: Path, *command: str) -> float:
+    """How long `run` takes."""
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True)
+    run(folder, *command)
+    return time.perf_counter() - started
+
+
+def run(folder: Path, *command: str) -> str:
+    """What the command prints; the environment's own programs, and the code in the folder."""
+    path = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(folder / "src"),
+    }
+    done = subprocess.run(command, cwd=folder, env=os.environ | path, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return time.perf_counter() - started
+    return done.stdout
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ from pathlib import Path
 import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
 import yaml
 
-from gpt2_shakespeare import config, data, evaluate, paths, runtime, tokenizer
+from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare.measure import losses
 from gpt2_shakespeare.model import GPT
-from gpt2_shakespeare.train import Trainer, starting_model
+from gpt2_shakespeare.tokens import data, tokenizer
+from gpt2_shakespeare.training.trainer import Trainer, starting_model
 
 OUT = Path(__file__).with_suffix(".csv")
 
@@ -90,8 +92,8 @@ def run(args: argparse.Namespace) -> None:
                 ended = GPT.from_pretrained(last) if last.is_dir() else model
                 line = {
                     "section": args.section, "variant": variant, "seed": seed,
-                    "dev_loss": round(evaluate.exact_loss(model, dev), 4),
-                    "dev_loss_last": round(evaluate.exact_loss(ended, dev), 4),
+                    "dev_loss": round(losses.exact_loss(model, dev), 4),
+                    "dev_loss_last": round(losses.exact_loss(ended, dev), 4),
                     "best_step": progress.best_step, "steps": progress.step,
                     "passes": round(progress.tokens / len(train), 2),
                     "minutes": round((time.perf_counter() - started) / 60, 1), "commit": commit,

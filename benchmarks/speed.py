@@ -27,11 +27,12 @@ import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads wh
 import numpy as np
 import torch
 
-from gpt2_shakespeare import config, runtime, train
-from gpt2_shakespeare.data import window_starts, windows
-from gpt2_shakespeare.evaluate import exact_loss
+from gpt2_shakespeare import config, runtime
+from gpt2_shakespeare.measure.losses import exact_loss
 from gpt2_shakespeare.model import GPT, GPTConfig
-from gpt2_shakespeare.sample import generate
+from gpt2_shakespeare.texts.sampling import generate
+from gpt2_shakespeare.tokens.data import window_starts, windows
+from gpt2_shakespeare.training.trainer import Trainer
 
 OUT = Path(__file__).with_suffix(".csv")
 VOCAB_SIZE = 50257
@@ -140,7 +141,7 @@ def loop(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, 
             )  # fmt: skip
             context = [config.Context(block_size=block_size, epochs=1)]
             dev = text[: block_size + 1]
-            trainer = train.Trainer(net, text, dev, settings, context, seed=0, machine=machine)
+            trainer = Trainer(net, text, dev, settings, context, seed=0, machine=machine)
             seconds = timed(lambda: trainer.run(Path(out)), 1)
         else:
             import transformers

@@ -3,8 +3,9 @@
 import numpy as np
 from stage import conditions, row_and_seed, stage
 
-from gpt2_shakespeare import config, judge, paths, runtime, sample
+from gpt2_shakespeare import config, paths, runtime
 from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.texts import judge, sampling
 
 
 def main() -> None:
@@ -20,13 +21,13 @@ def main() -> None:
     out = at.analysis(args.row, args.seed)
     with conditions(at.log(f"analyse-{out.stem}"), machine):
         prompts, _ = judge.human(jury.val, settings)
-        texts = sample.samples(model, prompts, settings.max_new_tokens, **decoding, seed=settings.seed)
+        texts = sampling.samples(model, prompts, settings.max_new_tokens, **decoding, seed=settings.seed)
         result = {**decoding, "figures": jury.figures(prompts, texts)}
         length = settings.prefix_tokens + settings.recall_tokens
         for part, tokens in {"train": jury.train, "val": jury.val}.items():  # val is the control
             pieces = judge.cut(tokens, settings.prefixes, length, part)
             prefixes, originals = np.split(pieces, [settings.prefix_tokens], axis=1)
-            greedy = sample.samples(
+            greedy = sampling.samples(
                 model, prefixes, settings.recall_tokens, temperature=0, top_p=1, seed=settings.seed
             )
             result[f"recall_{part}"] = jury.recall(greedy, originals)

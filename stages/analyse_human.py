@@ -2,7 +2,8 @@
 
 from stage import stage
 
-from gpt2_shakespeare import config, judge, paths
+from gpt2_shakespeare import config, paths
+from gpt2_shakespeare.texts import judge
 
 
 def main() -> None:

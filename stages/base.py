@@ -4,9 +4,10 @@ from pathlib import Path
 
 from stage import conditions, in_processes, stage, train_into
 
-from gpt2_shakespeare import config, data, paths, runtime, tokenizer
+from gpt2_shakespeare import config, paths, runtime
 from gpt2_shakespeare.model import GPT, ModelError
-from gpt2_shakespeare.train import Trainer, new_model
+from gpt2_shakespeare.tokens import data, tokenizer
+from gpt2_shakespeare.training.trainer import Trainer, new_model
 
 PRETRAINING_SEED = 0  # the base is one model, whatever the rows' seeds are
 
@@ -25,7 +26,9 @@ def main() -> None:
     out = paths.fresh(at.base)
     with conditions(at.log("base"), machine):
         if scale.base.source == "hub":
-            from gpt2_shakespeare import assets  # here: what is pinned by hash can't change with this module
+            from gpt2_shakespeare.corpora import (
+                assets,  # here: what is pinned by hash can't change with this module
+            )
 
             folder = assets.fetch_hub(scale.base.repo, scale.base.revision, paths.DOWNLOADS / "hub")
         else:

@@ -2,8 +2,9 @@
 
 from stage import conditions, row_and_seed, stage
 
-from gpt2_shakespeare import config, judge, paths, runtime, sample
+from gpt2_shakespeare import config, paths, runtime
 from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.texts import judge, sampling
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
         prompts, _ = judge.human(jury.val, settings)
         for temperature, top_p in settings.decodings():
             decoding = {"temperature": temperature, "top_p": top_p}
-            texts = sample.samples(model, prompts, settings.max_new_tokens, **decoding, seed=settings.seed)
+            texts = sampling.samples(model, prompts, settings.max_new_tokens, **decoding, seed=settings.seed)
             cells.append({**decoding, "figures": jury.figures(prompts, texts)})
     judge.write(at.decoding(args.row), {"cells": cells})
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from stage import stage
 
-from gpt2_shakespeare import assets, config, pastiche, paths
-from gpt2_shakespeare.data import read_corpus
+from gpt2_shakespeare import config, paths
+from gpt2_shakespeare.corpora import assets, pastiche
+from gpt2_shakespeare.tokens.data import read_corpus
 
 
 def main() -> None:

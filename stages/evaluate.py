@@ -7,8 +7,10 @@ import numpy as np
 from safetensors.numpy import save_file
 from stage import conditions, row_and_seed, stage
 
-from gpt2_shakespeare import analysis, config, data, evaluate, paths, runtime, tokenizer
+from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare.measure import kinds, losses
 from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.tokens import data, tokenizer
 
 LOSSES = ("train_loss", "dev_loss", "val_loss", "val_loss_reference")
 OTHER_TOKENS = 16_384  # of each other text: more changes the second decimal
@@ -30,23 +32,23 @@ def main() -> None:
         for file in sorted(at.other_tokens.glob("*.npy"))
     }
     encoding = tokenizer.load(at.tokenizer)
-    masks = analysis.kinds(encoding, tokens["val"], tokens["train"])
-    names = evaluate.Names(*analysis.name_probe(encoding, tokens["train"], others.values()))
+    masks = kinds.kinds(encoding, tokens["val"], tokens["train"])
+    names = losses.Names(*kinds.name_probe(encoding, tokens["train"], others.values()))
     # the model in eval mode on as many train tokens as val has
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
     out = at.evaluation(args.row, args.seed)
     with conditions(at.log(f"evaluate-{out.stem}"), machine):
-        result, each = losses(model, tokens)
-        result |= analysis.split_losses(each["val"], masks)
+        result, each = measure(model, tokens)
+        result |= kinds.split_losses(each["val"], masks)
         base = GPT.from_pretrained(at.base).to(machine.device)
         if model.config.block_size >= base.config.block_size:
-            result |= evaluate.Forgetting(base, others, OTHER_TOKENS).measure(model)
+            result |= losses.Forgetting(base, others, OTHER_TOKENS).measure(model)
         result |= names.measure(model)
         if args.row != "base":
             last = folder / paths.LAST  # there only if the best weights are of an earlier step
             ended = (
-                losses(GPT.from_pretrained(last).to(machine.device), tokens)[0] if last.is_dir() else result
+                measure(GPT.from_pretrained(last).to(machine.device), tokens)[0] if last.is_dir() else result
             )
             result |= {f"{name}_last": ended[name] for name in LOSSES}
             result |= training_facts(folder)
@@ -60,11 +62,11 @@ def main() -> None:
     out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
 
 
-def losses(model: GPT, tokens: dict[str, data.Tokens]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def measure(model: GPT, tokens: dict[str, data.Tokens]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Exact losses of train, dev and val, and val's by the reference's protocol, in nats per token; and each token's."""
-    each = {part: evaluate.exact_losses(model, tokens[part]) for part in tokens}
+    each = {part: losses.exact_losses(model, tokens[part]) for part in tokens}
     result = {f"{part}_loss": float(values.mean()) for part, values in each.items()}
-    result["val_loss_reference"] = evaluate.reference_loss(model, tokens["val"])
+    result["val_loss_reference"] = losses.reference_loss(model, tokens["val"])
     return result, each
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable
 import numpy as np
 from stage import stage
 
-from gpt2_shakespeare import analysis, config, data, ngram, paths, tokenizer
+from gpt2_shakespeare import config, paths
+from gpt2_shakespeare.baselines import ngram
+from gpt2_shakespeare.measure import kinds
+from gpt2_shakespeare.tokens import data, tokenizer
 
 
 def main() -> None:
@@ -22,12 +25,12 @@ def main() -> None:
         "trigram": trigram.probabilities,
         "trigram_cache": lambda part: cache.mix(part, trigram.probabilities(part)),
     }
-    masks = analysis.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
+    masks = kinds.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
     tokens["train"] = tokens["train"][: len(tokens["val"])]  # as for the trained rows
     for row, probabilities in rows.items():
         p = {part: probabilities(tokens[part]) for part in tokens}
         result: dict[str, float] = {f"{part}_loss": ngram.loss(p[part]) for part in p}
-        result |= analysis.split_losses(-np.log(p["val"]), masks)
+        result |= kinds.split_losses(-np.log(p["val"]), masks)
         result["bits_per_char"] = data.bits_per_char(
             result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
         )

@@ -6,7 +6,10 @@ import numpy as np
 from safetensors.numpy import load_file
 from stage import stage
 
-from gpt2_shakespeare import analysis, config, data, ngram, paths, tokenizer
+from gpt2_shakespeare import config, paths
+from gpt2_shakespeare.baselines import ngram
+from gpt2_shakespeare.measure import kinds
+from gpt2_shakespeare.tokens import data, tokenizer
 
 
 def main() -> None:
@@ -16,7 +19,7 @@ def main() -> None:
     tokens = {
         part: data.load_tokens(at.tokens(part), corpus["vocab_size"]) for part in ("train", "dev", "val")
     }
-    masks = analysis.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
+    masks = kinds.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
     paths.fresh(at.ensembles)
     if len(params.seeds) < 2:
         return  # no ensemble: the report shows its rows as missing
@@ -29,7 +32,7 @@ def main() -> None:
             p = {part: cache.mix(tokens[part], p[part]) for part in p}
             result |= {"cache_weight": cache.weight, "cache_size": cache.size}
         result |= {f"{part}_loss": ngram.loss(p[part]) for part in p}
-        result |= analysis.split_losses(-np.log(p["val"]), masks)
+        result |= kinds.split_losses(-np.log(p["val"]), masks)
         result["bits_per_char"] = data.bits_per_char(
             result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
         )

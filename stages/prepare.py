@@ -5,7 +5,9 @@ import shutil
 
 from stage import stage
 
-from gpt2_shakespeare import assets, config, data, paths, tokenizer
+from gpt2_shakespeare import config, paths
+from gpt2_shakespeare.corpora import assets
+from gpt2_shakespeare.tokens import data, tokenizer
 
 
 def main() -> None:

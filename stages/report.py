@@ -5,7 +5,8 @@ import logging
 
 from stage import stage
 
-from gpt2_shakespeare import config, report
+from gpt2_shakespeare import config
+from gpt2_shakespeare.report import table
 
 
 def main() -> None:
@@ -15,9 +16,9 @@ def main() -> None:
 
     params = config.load()
     if args.print:
-        print(report.summary(params.scale))
+        print(table.summary(params.scale))
     else:
-        logging.info("report: %s", report.write(params) / report.TABLE_MD)
+        logging.info("report: %s", table.write(params) / table.TABLE_MD)
 
 
 if __name__ == "__main__":

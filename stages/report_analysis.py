@@ -4,11 +4,12 @@ import logging
 
 from stage import stage
 
-from gpt2_shakespeare import config, report_analysis
+from gpt2_shakespeare import config
+from gpt2_shakespeare.report import analysis
 
 
 def main() -> None:
-    logging.info("report: %s", report_analysis.write(config.load()) / report_analysis.TABLES)
+    logging.info("report: %s", analysis.write(config.load()) / analysis.TABLES)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from stage import conditions, stage
 
-from gpt2_shakespeare import config, paths, runtime, sample, tokenizer
+from gpt2_shakespeare import config, paths, runtime
 from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.texts import sampling
+from gpt2_shakespeare.tokens import tokenizer
 
 
 def main() -> None:
@@ -62,7 +64,7 @@ def texts(folder, encoding, settings: config.Sampling, machine: runtime.Runtime)
     found = []
     for number, prompt in enumerate(settings.prompts):
         seeds = [settings.seed + 1000 * number + n for n in range(settings.samples_per_prompt)]
-        continued = sample.continuations(model, encoding, prompt, seeds, settings)
+        continued = sampling.continuations(model, encoding, prompt, seeds, settings)
         found += [
             {"prompt": prompt, "seed": seed, "text": text}
             for seed, text in zip(seeds, continued, strict=True)

@@ -15,13 +15,19 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from gpt2_shakespeare import config
-from gpt2_shakespeare.errors import Interrupted, UserError
+# The package that lies beside this script, whatever is installed: DVC hashes that one. `dvc exp run --queue` and
+# `--temp`, and a git worktree, run the stages of another tree than the one that was installed.
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+sys.path.insert(0, str(SOURCE))
+
+import gpt2_shakespeare  # noqa: E402
+from gpt2_shakespeare import config  # noqa: E402
+from gpt2_shakespeare.errors import Interrupted, UserError  # noqa: E402
 
 if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
     from gpt2_shakespeare.paths import Paths
     from gpt2_shakespeare.runtime import Runtime
-    from gpt2_shakespeare.train import Trainer
+    from gpt2_shakespeare.training.trainer import Trainer
 
 
 def stage(main: Callable[[], None]) -> None:
@@ -30,6 +36,11 @@ def stage(main: Callable[[], None]) -> None:
     for noisy in ("httpx", "urllib3", "huggingface_hub", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     name = Path(sys.argv[0]).stem
+    if Path(str(gpt2_shakespeare.__file__)).resolve().parents[1] != SOURCE:
+        sys.exit(
+            f"{name}: the package was loaded from {gpt2_shakespeare.__file__}, not from {SOURCE}, whose hashes DVC keeps; "
+            "import stage before gpt2_shakespeare"
+        )
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_end_with_dvc, args=(_ancestors(),), daemon=True).start()
     try:
@@ -123,8 +134,8 @@ def conditions(log: Path, machine: "Runtime") -> Iterator[None]:
 
 def train_into(out: Path, trainer: "Trainer", at: "Paths", name: str, checkpoint_interval: int) -> None:
     """Run a training, from its last checkpoint where there is one, into an empty folder."""
-    from gpt2_shakespeare.checkpoint import Checkpoints
     from gpt2_shakespeare.paths import fresh
+    from gpt2_shakespeare.training.checkpoint import Checkpoints
 
     checkpoints = Checkpoints(at.checkpoints(name), trainer.fingerprint(), checkpoint_interval)
     with interruptible() as interrupted:
@@ -137,7 +148,7 @@ def train_into(out: Path, trainer: "Trainer", at: "Paths", name: str, checkpoint
 
 def in_processes(processes: int) -> None:
     """Where params ask for several processes: run this stage in each of them, and end as they do."""
-    from gpt2_shakespeare.parallel import launch
+    from gpt2_shakespeare.training.parallel import launch
 
     with interruptible() as interrupted:
         code = launch(processes, interrupted)

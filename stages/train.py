@@ -4,11 +4,13 @@ import argparse
 
 from stage import in_processes, stage, train_into
 
-from gpt2_shakespeare import analysis, config, data, evaluate, paths, runtime
+from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare.measure import kinds, losses
 from gpt2_shakespeare.model import GPT
-from gpt2_shakespeare.tokenizer import load as load_tokenizer
-from gpt2_shakespeare.tokenizer import shapes
-from gpt2_shakespeare.train import Trainer, starting_model
+from gpt2_shakespeare.tokens import data
+from gpt2_shakespeare.tokens.tokenizer import load as load_tokenizer
+from gpt2_shakespeare.tokens.tokenizer import shapes
+from gpt2_shakespeare.training.trainer import Trainer, starting_model
 
 
 def main() -> None:
@@ -41,8 +43,8 @@ def main() -> None:
             file.stem: data.load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
         }
         base = GPT.from_pretrained(at.base).to(machine.device)
-        forgetting = evaluate.Forgetting(base, texts, settings.eval_tokens)
-        names = evaluate.Names(*analysis.name_probe(encoding, train, texts.values()))
+        forgetting = losses.Forgetting(base, texts, settings.eval_tokens)
+        names = losses.Names(*kinds.name_probe(encoding, train, texts.values()))
 
         def probe(model: GPT) -> dict[str, float]:
             return forgetting.measure(model) | names.measure(model)

@@ -13,7 +13,9 @@ torch.set_num_threads(1)
 @pytest.fixture
 def tiny_shakespeare(tmp_path):
     """All tokens before val, and val, as the reference splits them; skipped where no mirror has the files."""
-    from gpt2_shakespeare import assets, data, paths, tokenizer
+    from gpt2_shakespeare import paths
+    from gpt2_shakespeare.corpora import assets
+    from gpt2_shakespeare.tokens import data, tokenizer
 
     try:
         assets.fetch([assets.TINY_SHAKESPEARE, *assets.GPT2_BPE], tmp_path, partial=paths.DOWNLOADS)

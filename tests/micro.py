@@ -24,7 +24,7 @@ def copy(to: Path) -> Path:
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, to / name)
     plays = subprocess.run(
-        [sys.executable, "-c", "from gpt2_shakespeare.pastiche import plays; print(plays()[:12000])"],
+        [sys.executable, "-c", "from gpt2_shakespeare.corpora.pastiche import plays; print(plays()[:12000])"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     (to / "data/own/corpus.txt").write_text(plays)

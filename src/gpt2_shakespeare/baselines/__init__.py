@@ -1,0 +1,1 @@
+"""What counting reaches: the rows that every model is compared with. No torch."""

@@ -1,0 +1,1 @@
+"""Sampling, and what the sampled texts are like."""

@@ -1,0 +1,149 @@
+"""Text from a model: temperature and top-p, a KV cache, one generator a sample."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tiktoken
+import torch
+from torch import Tensor
+
+from gpt2_shakespeare import config
+from gpt2_shakespeare.model.gpt import GPT, KVCache
+from gpt2_shakespeare.runtime import evaluating
+
+CANDIDATES = (128, 1024, 8192)  # tokens that often, nearly always, and nearly surely, hold top_p
+BATCH = 32  # texts made at once: memory depends on it, no text does
+
+
+def generate(
+    model: GPT,
+    idx: Tensor,
+    max_new_tokens: int,
+    *,
+    temperature: float = 0.8,
+    top_p: float = 0.9,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
+) -> Tensor:
+    """Continue every row of idx by max_new_tokens tokens.
+
+    Past block_size the last half of the tokens is kept as context, and generation goes on from there.
+
+    Args:
+        idx: prompts (B, T), T >= 1; a prompt longer than block_size is read from its end.
+        temperature: the logits' divisor; 0 takes the likeliest token (greedy).
+        top_p: draw from the fewest tokens that hold this much probability (Holtzman et al. 2020);
+            1 is pure sampling.
+        generator: one for all rows, or one a row: then a row's text doesn't depend on the batch it is in.
+            Generators of the CPU, whatever the model's device.
+
+    Returns:
+        (B, T + max_new_tokens), the prompts included.
+
+    Raises:
+        ValueError: an empty prompt, a temperature below 0, a top_p outside (0, 1], or not one generator a row.
+    """
+    if idx.size(1) < 1:
+        raise ValueError("the prompt is empty; a continuation needs at least one token")
+    if not temperature >= 0 or not 0 < top_p <= 1:
+        raise ValueError(f"temperature {temperature} must be >= 0 and top_p {top_p} in (0, 1]")
+    if isinstance(generator, Sequence) and len(generator) != idx.size(0):
+        raise ValueError(f"{len(generator)} generators for {idx.size(0)} rows")
+    block_size = model.config.block_size
+    with evaluating(model):
+        cache, new = KVCache(model, idx.size(0)), idx[:, -block_size:]
+        for _ in range(max_new_tokens):
+            if cache.length + new.size(1) > block_size:
+                cache, new = KVCache(model, idx.size(0)), idx[:, -max(1, block_size // 2) :]
+            logits = model.hidden(new, cache)[:, -1] @ model.table().t()
+            # on the CPU: the same draws whatever the device, and cumsum is not deterministic on a GPU
+            new = draw(logits.float().cpu(), temperature, top_p, generator).to(idx.device)
+            idx = torch.cat((idx, new), dim=1)
+    return idx
+
+
+def continuations(
+    model: GPT, encoding: tiktoken.Encoding, prompt: str, seeds: Sequence[int], settings: config.Sampling
+) -> list[str]:
+    """One continuation of the prompt for each seed, the prompt left out."""
+    device = model.transformer.wte.weight.device
+    ids = torch.tensor([encoding.encode_ordinary(prompt)] * len(seeds), device=device)
+    tokens = generate(
+        model,
+        ids,
+        settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+    )
+    return [encoding.decode(row) for row in tokens[:, ids.size(1) :].tolist()]
+
+
+def samples(
+    model: GPT, prompts: np.ndarray, max_new_tokens: int, *, temperature: float, top_p: float, seed: int
+) -> np.ndarray:
+    """What the model goes on with after each prompt: (B, T) -> (B, max_new_tokens), int64.
+
+    The first text has this seed, those after it the next ones; BATCH of them are made at once.
+    """
+    device, parts = model.transformer.wte.weight.device, []
+    for first in range(0, len(prompts), BATCH):
+        idx = torch.from_numpy(prompts[first : first + BATCH]).to(device)
+        texts = generate(
+            model,
+            idx,
+            max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            generator=[torch.Generator().manual_seed(seed + first + n) for n in range(len(idx))],
+        )
+        parts.append(texts[:, idx.size(1) :].cpu().numpy())
+    return np.concatenate(parts)
+
+
+def draw(
+    logits: Tensor,
+    temperature: float,
+    top_p: float,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
+) -> Tensor:
+    """One token id (B, 1) for each row of logits (B, vocab_size), all on the CPU."""
+    if temperature == 0:
+        return logits.argmax(-1, keepdim=True)
+    # in float64, and shifted first, so that no temperature overflows
+    scaled = (logits.double() - logits.amax(-1, keepdim=True)).div_(temperature)
+    probs = torch.softmax(scaled, dim=-1)
+    if isinstance(generator, Sequence):
+        uniform = torch.cat([torch.rand(1, 1, generator=each) for each in generator])
+    else:
+        uniform = torch.rand(len(logits), 1, generator=generator)
+    return _nucleus(probs, uniform, top_p, CANDIDATES)
+
+
+def _nucleus(probs: Tensor, uniform: Tensor, top_p: float, candidates: tuple[int, ...]) -> Tensor:
+    """The id (B, 1) at which the probabilities of the likeliest tokens, added up, pass `uniform` of top_p.
+
+    Sorting 50,257 probabilities takes longer than a small model's forward pass. So few candidates are sorted, and
+    more only for the rows where these don't hold top_p. Pure sampling needs no order.
+    """
+    if top_p == 1:
+        return _pick(probs, torch.arange(probs.size(-1)).expand_as(probs), uniform, top_p)
+    if not candidates or candidates[0] >= probs.size(-1):
+        return _pick(*probs.sort(dim=-1, descending=True, stable=True), uniform, top_p)
+    ids = probs.topk(candidates[0], sorted=False).indices.sort(-1).values
+    some, order = probs.gather(-1, ids).sort(dim=-1, descending=True, stable=True)
+    # what ties with the last candidate may have been left out, so those above it must be enough
+    short = some.where(some > some[:, -1:], 0.0).sum(-1) <= top_p
+    picked = _pick(some, ids.gather(-1, order), uniform, top_p)
+    if short.any():
+        picked[short] = _nucleus(probs[short], uniform[short], top_p, candidates[1:])
+    return picked
+
+
+def _pick(probs: Tensor, ids: Tensor, uniform: Tensor, top_p: float) -> Tensor:
+    """As _nucleus, of probabilities in order, where ties have the smaller id first."""
+    before = probs.cumsum(-1) - probs  # probability of the likelier tokens
+    cumulative = probs.masked_fill(before >= top_p, 0.0).cumsum(-1)
+    total = cumulative[:, -1:].contiguous()
+    place = torch.searchsorted(cumulative, uniform * total, right=True)
+    last = torch.searchsorted(cumulative, total)  # should the product round up to the total
+    return ids.gather(-1, place.minimum(last))

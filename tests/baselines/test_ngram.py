@@ -1,0 +1,106 @@
+"""The baselines against counts by hand, sums over all types, and the figures that were measured elsewhere."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import fuzz
+
+from gpt2_shakespeare.baselines import ngram
+from gpt2_shakespeare.baselines.ngram import Cache, Ngram, Unigram
+
+A, B, C, D = range(4)
+TOY = np.array([A, B, A, B, C, A, B, B], dtype=np.uint16)
+
+
+def test_a_bigram_by_hand():
+    """Bigrams: AB 3, BA 1, BC 1, CA 1, BB 1; each type but D follows so many different ones: A 2, B 2, C 1."""
+    model = Ngram(TOY, 4, order=2)
+    d1, d2 = 1 / (1 + 2 * 2), 4 / (4 + 0)  # of counts 2, 2, 1 and of 3, 1, 1, 1, 1
+    p1 = {token: max(count - d1, 0) / 5 + d1 * 3 / 5 / 4 for token, count in ((A, 2), (B, 2), (C, 1), (D, 0))}
+    assert model.distribution(TOY[:0]) == pytest.approx([p1[token] for token in range(4)])
+    after_a = [(3 - d2) / 3 * (token == B) + d2 * 1 / 3 * p1[token] for token in range(4)]
+    assert model.distribution(np.array([C, A])) == pytest.approx(after_a)
+    # B is followed by A, C and B once each
+    after_b = [max(1 - d2, 0) / 3 + d2 * 3 / 3 * p1[token] for token in range(4)]
+    assert model.distribution(np.array([B])) == pytest.approx(after_b)
+    # nothing follows D: the lower order alone
+    assert model.distribution(np.array([D])) == pytest.approx([p1[token] for token in range(4)])
+
+
+def test_a_unigram_by_hand():
+    assert Unigram(TOY, 4).probabilities(np.array([A, B, D])) == pytest.approx([(4 + 1) / 12, 1 / 12])
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@fuzz
+@given(
+    st.lists(st.integers(0, 6), min_size=4, max_size=60),
+    st.lists(st.integers(0, 6), min_size=0, max_size=3),
+)
+def test_every_distribution_sums_to_one(order, text, context):
+    model = Ngram(np.array(text, dtype=np.uint16), 7, order)
+    p = model.distribution(np.array(context, dtype=np.uint16))
+    assert p.sum() == pytest.approx(1) and (p >= 0).all()
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_a_text_is_scored_by_the_distributions(order):
+    generator = np.random.default_rng(0)
+    train, text = (generator.integers(5, size=n).astype(np.uint16) for n in (200, 40))
+    model = Ngram(train, 7, order)
+    wanted = [model.distribution(text[max(0, i - order + 1) : i])[text[i]] for i in range(1, len(text))]
+    assert model.probabilities(text) == pytest.approx(wanted)
+
+
+def test_token_ids_of_three_tokens_fit_into_a_number():
+    text = np.full(9, 65_535, dtype=np.uint16)
+    text[::2] = 65_534
+    assert Ngram(text, 65_536).probabilities(text)[-1] > 0.3
+
+
+def test_a_cache_by_hand():
+    text, p = np.array([A, A, B, A], dtype=np.uint16), np.array([0.1, 0.2, 0.3])
+    own = [1 / 1, 0 / 2, 1 / 2]  # of the last two tokens before each
+    assert Cache(0.25, 2).mix(text, p) == pytest.approx(
+        [0.25 * o + 0.75 * q for o, q in zip(own, p, strict=True)]
+    )
+
+
+def test_the_cache_is_chosen_by_its_loss():
+    burst = np.repeat(np.arange(40, dtype=np.uint16), 50)  # recent tokens tell all
+    p = np.full(len(burst) - 1, 1 / 40)
+    chosen = ngram.best_cache(burst, p)
+    assert (chosen.weight, chosen.size) == (max(ngram.CACHE_WEIGHTS), min(ngram.CACHE_SIZES))
+    assert ngram.loss(chosen.mix(burst, p)) < ngram.loss(p)
+
+
+def test_word_order_is_what_it_learns():
+    """On shuffled text a trigram knows no more than a unigram."""
+    text = np.tile(np.arange(20, dtype=np.uint16), 300)
+    shuffled = np.random.default_rng(0).permutation(text)
+    train, held_out = slice(0, 5000), slice(5000, None)
+
+    def gain(tokens):
+        unigram = Unigram(tokens[train], 20).probabilities(tokens[held_out])
+        return ngram.loss(unigram) - ngram.loss(Ngram(tokens[train], 20).probabilities(tokens[held_out]))
+
+    assert gain(text) > 2.5 and gain(shuffled) < 0.01
+
+
+def test_it_imports_no_torch():
+    code = "import gpt2_shakespeare.baselines.ngram, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_tiny_shakespeare_gives_the_figures_measured_elsewhere(tiny_shakespeare):
+    """On all 304,222 tokens before val: unigram 6.51, trigram 4.766, with a cache of 1,024 at 0.1 4.592."""
+    train, val = tiny_shakespeare
+    assert (len(train), len(val)) == (304_222, 33_803)
+    trigram = Ngram(train, 50257).probabilities(val)
+    assert ngram.loss(Unigram(train, 50257).probabilities(val)) == pytest.approx(6.51, abs=0.001)
+    assert ngram.loss(trigram) == pytest.approx(4.766, abs=0.001)
+    assert ngram.loss(Cache(0.1, 1024).mix(val, trigram)) == pytest.approx(4.592, abs=0.001)

@@ -20,9 +20,10 @@ from pathlib import Path
 import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
 import yaml
 
-from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.measure import losses
 from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 from gpt2_shakespeare.training.trainer import Trainer, starting_model
 
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     for variant in args.variants:
         raw = yaml.safe_load(Path("params.yaml").read_text())
         changed(raw["scales"][args.scale][args.section], variant)
-        scale = config.parse(raw).scales[args.scale]
+        scale = schema.parse(raw).scales[args.scale]
         settings = getattr(scale, args.section)
         machine = runtime.start(scale.runtime)
         train, dev = (data.load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
@@ -79,8 +80,8 @@ def run(args: argparse.Namespace) -> None:
             model = starting_model(settings, encoding, at.base, seed)
             context = (
                 settings.context
-                if isinstance(settings, config.FromScratch)
-                else [config.Context(block_size=settings.block_size, epochs=args.epochs)]
+                if isinstance(settings, schema.FromScratch)
+                else [schema.Context(block_size=settings.block_size, epochs=args.epochs)]
             )
             started = time.perf_counter()
             trainer = Trainer(

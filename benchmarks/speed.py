@@ -27,9 +27,10 @@ import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads wh
 import numpy as np
 import torch
 
-from gpt2_shakespeare import config, runtime
+from gpt2_shakespeare import runtime
 from gpt2_shakespeare.measure.losses import exact_loss
 from gpt2_shakespeare.model import GPT, GPTConfig
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts.sampling import generate
 from gpt2_shakespeare.tokens.data import window_starts, windows
 from gpt2_shakespeare.training.trainer import Trainer
@@ -133,13 +134,13 @@ def loop(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, 
     net = model(side, shape, block_size, DROPOUT)
     with tempfile.TemporaryDirectory() as out:
         if side == "ours":
-            settings = config.Training(
+            settings = schema.Training(
                 learning_rate=1e-4, min_lr=0, warmup_steps=0, beta1=0.9, beta2=0.999, weight_decay=0.1,
                 decay="matrices", grad_clip=1, stride=None, batch_size=batch_size, grad_accum_steps=1,
                 embd_dropout=DROPOUT, attn_dropout=DROPOUT, resid_dropout=DROPOUT, eval_interval=steps,
                 eval_tokens=1, patience=None,
             )  # fmt: skip
-            context = [config.Context(block_size=block_size, epochs=1)]
+            context = [schema.Context(block_size=block_size, epochs=1)]
             dev = text[: block_size + 1]
             trainer = Trainer(net, text, dev, settings, context, seed=0, machine=machine)
             seconds = timed(lambda: trainer.run(Path(out)), 1)
@@ -225,7 +226,7 @@ KINDS: dict[str, tuple[Callable[..., dict], tuple[str, ...]]] = {
 }
 
 
-def measure(work: str, side: str, settings: config.Runtime) -> dict:
+def measure(work: str, side: str, settings: schema.Runtime) -> dict:
     """One side of one work, in this process."""
     kind, arguments = WORKS[work]
     if side == "plain":  # Hugging Face's as it is
@@ -245,9 +246,9 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="reproducible", choices=["reproducible", "fast"])
 
 
-def runtime_settings(args: argparse.Namespace) -> config.Runtime:
+def runtime_settings(args: argparse.Namespace) -> schema.Runtime:
     cuda = torch.cuda.is_available() and args.device != "cpu"
-    return config.Runtime(
+    return schema.Runtime(
         mode=args.mode,
         device=args.device,
         processes=1,
@@ -257,7 +258,7 @@ def runtime_settings(args: argparse.Namespace) -> config.Runtime:
     )
 
 
-def machine_name(settings: config.Runtime) -> str:
+def machine_name(settings: schema.Runtime) -> str:
     facts = runtime.start(settings).facts()
     name = f"{facts.get('gpu', facts['cpu'])}, {facts['cpu_capability']}, torch {facts['torch']}"
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA")  # oneDNN's own: the matrix products use nothing newer
@@ -297,7 +298,7 @@ def main() -> None:
     merge([line | conditions for line in lines])
 
 
-def in_own_process(script: str, arguments: list[str], settings: config.Runtime) -> dict:
+def in_own_process(script: str, arguments: list[str], settings: schema.Runtime) -> dict:
     """What the script, called with the arguments and settings, prints as JSON in its last line."""
     command = [sys.executable, script, *arguments]
     for name in ("threads", "device", "precision", "mode"):

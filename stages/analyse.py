@@ -3,15 +3,16 @@
 import numpy as np
 from stage import conditions, row_and_seed, stage
 
-from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts import judge, sampling
 
 
 def main() -> None:
     args = row_and_seed(__doc__)
 
-    params = config.load()
+    params = schema.load()
     at, settings = paths.Paths(params.scale), params.analysis
     decoding = {"temperature": params.sample.temperature, "top_p": params.sample.top_p}
     machine = runtime.start(params.at_scale.runtime)

@@ -2,12 +2,13 @@
 
 from stage import stage
 
-from gpt2_shakespeare import config, paths
+from gpt2_shakespeare import paths
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts import judge
 
 
 def main() -> None:
-    params = config.load()
+    params = schema.load()
     at, settings = paths.Paths(params.scale), params.analysis
     jury = judge.Judge.read(at)
     draws = [jury.figures(*judge.human(jury.val, settings, draw)) for draw in (0, 1)]

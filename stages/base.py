@@ -4,8 +4,9 @@ from pathlib import Path
 
 from stage import conditions, in_processes, stage, train_into
 
-from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 from gpt2_shakespeare.training.trainer import Trainer, new_model
 
@@ -13,7 +14,7 @@ PRETRAINING_SEED = 0  # the base is one model, whatever the rows' seeds are
 
 
 def main() -> None:
-    params = config.load()
+    params = schema.load()
     scale, at = params.at_scale, paths.Paths(params.scale)
     if scale.base.source == "pretrain":
         in_processes(scale.runtime.processes)
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def pretraining(
-    settings: config.Pretraining, vocab_size: int, at: paths.Paths, machine: runtime.Runtime
+    settings: schema.Pretraining, vocab_size: int, at: paths.Paths, machine: runtime.Runtime
 ) -> Trainer:
     """The training of a base on its own corpus; the same trainer as every row's."""
     train, dev = (

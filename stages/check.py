@@ -4,11 +4,11 @@ from pathlib import Path
 
 from stage import stage
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 
 
 def main() -> None:
-    config.load()
+    schema.load()
     done = Path("data/params.checked")
     done.parent.mkdir(exist_ok=True)
     done.write_text("params.yaml holds to its schema\n")  # constant: what follows is not made stale

@@ -2,15 +2,16 @@
 
 from stage import conditions, row_and_seed, stage
 
-from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts import judge, sampling
 
 
 def main() -> None:
     args = row_and_seed(__doc__)
 
-    params = config.load()
+    params = schema.load()
     at, settings = paths.Paths(params.scale), params.analysis
     machine = runtime.start(params.at_scale.runtime)
     model = GPT.from_pretrained(at.model(args.row, args.seed)).to(machine.device)

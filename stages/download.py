@@ -5,13 +5,14 @@ from pathlib import Path
 
 from stage import stage
 
-from gpt2_shakespeare import config, paths
+from gpt2_shakespeare import paths
 from gpt2_shakespeare.corpora import assets, pastiche
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens.data import read_corpus
 
 
 def main() -> None:
-    params = config.load()
+    params = schema.load()
     scale, raw = params.at_scale, paths.fresh(paths.Paths(params.scale).raw)
     wanted: list[assets.Asset] = []
     if scale.tokenizer.source == "gpt2":

@@ -7,9 +7,10 @@ import numpy as np
 from safetensors.numpy import save_file
 from stage import conditions, row_and_seed, stage
 
-from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.measure import kinds, losses
 from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 
 LOSSES = ("train_loss", "dev_loss", "val_loss", "val_loss_reference")
@@ -19,7 +20,7 @@ OTHER_TOKENS = 16_384  # of each other text: more changes the second decimal
 def main() -> None:
     args = row_and_seed(__doc__)
 
-    params = config.load()
+    params = schema.load()
     at = paths.Paths(params.scale)
     machine = runtime.start(params.at_scale.runtime)
     folder = at.model(args.row, args.seed)

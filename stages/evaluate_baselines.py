@@ -6,14 +6,15 @@ from collections.abc import Callable
 import numpy as np
 from stage import stage
 
-from gpt2_shakespeare import config, paths
+from gpt2_shakespeare import paths
 from gpt2_shakespeare.baselines import ngram
 from gpt2_shakespeare.measure import kinds
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 
 
 def main() -> None:
-    params = config.load()
+    params = schema.load()
     at = paths.Paths(params.scale)
     corpus = json.loads(at.corpus_facts.read_text())
     vocab_size = corpus["vocab_size"]

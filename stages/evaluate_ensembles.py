@@ -6,14 +6,15 @@ import numpy as np
 from safetensors.numpy import load_file
 from stage import stage
 
-from gpt2_shakespeare import config, paths
+from gpt2_shakespeare import paths
 from gpt2_shakespeare.baselines import ngram
 from gpt2_shakespeare.measure import kinds
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 
 
 def main() -> None:
-    params = config.load()
+    params = schema.load()
     at = paths.Paths(params.scale)
     corpus = json.loads(at.corpus_facts.read_text())
     tokens = {
@@ -23,7 +24,7 @@ def main() -> None:
     paths.fresh(at.ensembles)
     if len(params.seeds) < 2:
         return  # no ensemble: the report shows its rows as missing
-    for row, (member, cached) in config.ENSEMBLES.items():
+    for row, (member, cached) in schema.ENSEMBLES.items():
         losses = [load_file(at.token_losses(member, seed)) for seed in params.seeds]
         p = {part: np.mean([np.exp(-each[part]) for each in losses], axis=0) for part in ("dev", "val")}
         result: dict[str, float] = {}

@@ -5,13 +5,14 @@ import shutil
 
 from stage import stage
 
-from gpt2_shakespeare import config, paths
+from gpt2_shakespeare import paths
 from gpt2_shakespeare.corpora import assets
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 
 
 def main() -> None:
-    params = config.load()
+    params = schema.load()
     scale, at = params.at_scale, paths.Paths(params.scale)
     names = {"tinyshakespeare": assets.TINY_SHAKESPEARE.path, "plays": "plays.txt", "path": "corpus.txt"}
     corpus = data.read_corpus(at.raw / names[scale.corpus])
@@ -49,7 +50,7 @@ def main() -> None:
     at.corpus_facts.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 
-def _pretraining_texts(scale: config.Scale, at: paths.Paths) -> dict[str, list[str]]:
+def _pretraining_texts(scale: schema.Scale, at: paths.Paths) -> dict[str, list[str]]:
     """Documents to pretrain on (`train`), and others that the base never sees (`dev`, `held_out`)."""
     if scale.base.pretrain.corpus == "prose":
         text = data.read_corpus(at.raw / "prose.txt")

@@ -10,11 +10,12 @@ import shutil
 
 from stage import stage
 
-from gpt2_shakespeare import config, paths
+from gpt2_shakespeare import paths
+from gpt2_shakespeare.params import schema
 
 
 def main() -> None:
-    params = config.load()
+    params = schema.load()
     at = paths.Paths(params.scale)
     shutil.copy("dvc.lock", at.metrics)
     logs = sorted(at.log("").parent.glob("*.json"))

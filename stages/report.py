@@ -5,7 +5,7 @@ import logging
 
 from stage import stage
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.report import table
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--print", action="store_true", help="print the table that is there; write nothing")
     args = parser.parse_args()
 
-    params = config.load()
+    params = schema.load()
     if args.print:
         print(table.summary(params.scale))
     else:

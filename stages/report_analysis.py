@@ -4,12 +4,12 @@ import logging
 
 from stage import stage
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.report import analysis
 
 
 def main() -> None:
-    logging.info("report: %s", analysis.write(config.load()) / analysis.TABLES)
+    logging.info("report: %s", analysis.write(schema.load()) / analysis.TABLES)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from stage import conditions, stage
 
-from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts import sampling
 from gpt2_shakespeare.tokens import tokenizer
 
@@ -31,10 +32,10 @@ def main() -> None:
     parser.add_argument("--samples", type=int, dest="samples_per_prompt", help="default: as in params.yaml")
     args = parser.parse_args()
 
-    params = config.load()
+    params = schema.load()
     at = paths.Paths(params.scale)
-    given = {name: value for name, value in vars(args).items() if name in config.Sampling.model_fields}
-    settings = config.change(
+    given = {name: value for name, value in vars(args).items() if name in schema.Sampling.model_fields}
+    settings = schema.change(
         params.sample, given | ({"prompts": [args.prompt]} if args.prompt is not None else {})
     )
     machine = runtime.start(params.at_scale.runtime)
@@ -47,13 +48,13 @@ def main() -> None:
     with conditions(at.log("sample"), machine):
         rows = {
             row: texts(at.model(row, params.seeds[0]), encoding, settings, machine)
-            for row in config.MODEL_ROWS
+            for row in schema.MODEL_ROWS
         }
     facts = {"settings": settings.model_dump(exclude={"prompts"}), "rows": rows}
     at.samples.write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def texts(folder, encoding, settings: config.Sampling, machine: runtime.Runtime) -> list[dict]:
+def texts(folder, encoding, settings: schema.Sampling, machine: runtime.Runtime) -> list[dict]:
     """samples_per_prompt continuations of every prompt; each has a seed of its own."""
     model = GPT.from_pretrained(folder).to(machine.device)
     if model.config.vocab_size != encoding.n_vocab:

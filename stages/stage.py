@@ -21,8 +21,8 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 sys.path.insert(0, str(SOURCE))
 
 import gpt2_shakespeare  # noqa: E402
-from gpt2_shakespeare import config  # noqa: E402
 from gpt2_shakespeare.errors import Interrupted, UserError  # noqa: E402
+from gpt2_shakespeare.params import schema  # noqa: E402
 
 if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
     from gpt2_shakespeare.paths import Paths
@@ -62,7 +62,7 @@ def stage(main: Callable[[], None]) -> None:
 def row_and_seed(description: str | None) -> argparse.Namespace:
     """The arguments of a stage that looks at one trained model: `row` and `seed`."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("row", choices=config.MODEL_ROWS)
+    parser.add_argument("row", choices=schema.MODEL_ROWS)
     parser.add_argument("--seed", type=int, default=0, help="the base is one for all seeds")
     return parser.parse_args()
 

@@ -1,6 +1,7 @@
 """Before any test imports torch: the package's environment, and one thread, as pytest runs several processes."""
 
 import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+# what a test starts imports this tree's package too, whatever is installed
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import sys
 import pytest
 import torch
 
-from gpt2_shakespeare import config, runtime
-from gpt2_shakespeare.config import ConfigError
+from gpt2_shakespeare import runtime
+from gpt2_shakespeare.params import schema
+from gpt2_shakespeare.params.schema import ParamsError
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def no_gpu(monkeypatch):
 
 
 def settings(**changes):
-    return config.Runtime(
+    return schema.Runtime(
         **(
             {
                 "mode": "reproducible",
@@ -47,13 +48,13 @@ def settings(**changes):
 
 
 def test_cuda_without_a_gpu_is_refused(no_gpu):
-    with pytest.raises(ConfigError, match="^runtime.device: cuda is asked for, but torch finds no GPU"):
+    with pytest.raises(ParamsError, match="^runtime.device: cuda is asked for, but torch finds no GPU"):
         runtime.start(settings(device="cuda"))
 
 
 def test_fp16_on_a_cpu_is_refused(no_gpu):
     for device in ("cpu", "auto"):
-        with pytest.raises(ConfigError, match="^runtime.precision: fp16 needs a GPU"):
+        with pytest.raises(ParamsError, match="^runtime.precision: fp16 needs a GPU"):
             runtime.start(settings(device=device, precision="fp16"))
 
 
@@ -104,15 +105,15 @@ def test_the_fast_mode_lets_cuda_choose_its_kernels():
 def test_compiling_without_a_compiler_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(ConfigError, match="runtime.compile: no C\\+\\+ compiler"):
+    with pytest.raises(ParamsError, match="runtime.compile: no C\\+\\+ compiler"):
         runtime.start(settings(compile=True))
     runtime.start(settings(compile=False))
 
 
 def test_starting_does_not_import_the_compiler():
     code = (
-        "import sys; from gpt2_shakespeare import config, runtime; "
-        "runtime.start(config.load().scales['demo'].runtime); print('torch._dynamo' in sys.modules)"
+        "import sys; from gpt2_shakespeare import runtime; from gpt2_shakespeare.params import schema; "
+        "runtime.start(schema.load().scales['demo'].runtime); print('torch._dynamo' in sys.modules)"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.split() == ["False"]
@@ -189,8 +190,9 @@ def test_the_package_sets_what_torch_reads_at_import_and_leaves_the_users_own(ow
 def test_large_tensors_get_their_memory_back_without_page_faults():
     code = """
 import resource, torch
-from gpt2_shakespeare import config, runtime
-runtime.start(config.Runtime(mode="reproducible", device="cpu", processes=1, threads=1, precision="fp32", compile=False))
+from gpt2_shakespeare import runtime
+from gpt2_shakespeare.params import schema
+runtime.start(schema.Runtime(mode="reproducible", device="cpu", processes=1, threads=1, precision="fp32", compile=False))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(30):
     torch.ones(40 << 18)  # 40 MiB

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from hypothesis import settings
 
-from gpt2_shakespeare import config
 from gpt2_shakespeare.model import GPT, GPTConfig
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.runtime import Runtime
 
 VOCAB_SIZE = 61
@@ -39,4 +39,4 @@ def training(**changes):
         "embd_dropout": 0.0, "attn_dropout": 0.0, "resid_dropout": 0.0,
         "eval_interval": 1, "eval_tokens": 64, "patience": None,
     }  # fmt: skip
-    return config.Training(**(plain | changes))
+    return schema.Training(**(plain | changes))

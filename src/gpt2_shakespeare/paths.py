@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 
 # Inside a model's folder, beside config.json and model.safetensors:
 HISTORY = "history.csv"  # losses at every evaluation
@@ -62,8 +62,8 @@ class Paths:
 
     def evaluation(self, row: str, seed: int) -> Path:
         """Losses of a row; baselines and the base are one for all seeds."""
-        name = f"{row}-{seed}" if row in config.TRAINED_ROWS else row
-        return (self.ensembles if row in config.ENSEMBLES else self.data / "evaluation") / f"{name}.json"
+        name = f"{row}-{seed}" if row in schema.TRAINED_ROWS else row
+        return (self.ensembles if row in schema.ENSEMBLES else self.data / "evaluation") / f"{name}.json"
 
     @property
     def ensembles(self) -> Path:
@@ -75,7 +75,7 @@ class Paths:
 
     def analysis(self, row: str, seed: int) -> Path:
         """Figures of a row's texts; those of `human`, which is val itself, and of the base are one for all seeds."""
-        name = f"{row}-{seed}" if row in config.TRAINED_ROWS else row
+        name = f"{row}-{seed}" if row in schema.TRAINED_ROWS else row
         return self.data / "analysis" / f"{name}.json"
 
     def decoding(self, row: str) -> Path:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy
 import torch
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +62,18 @@ class Runtime:
         return facts
 
 
-def start(settings: config.Runtime) -> Runtime:
+def start(settings: schema.Runtime) -> Runtime:
     """Apply the settings to this process.
 
     In the mode `reproducible` every operation is a deterministic one, and a run's bits are a function of its
     settings on one class of machine. `fast` lets CUDA choose its kernels and use TF32.
 
     Raises:
-        config.ConfigError: `cuda`, or what `compile` needs, is asked for and isn't there; or fp16 on a CPU.
+        schema.ParamsError: `cuda`, or what `compile` needs, is asked for and isn't there; or fp16 on a CPU.
     """
     cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not cuda:
-        raise config.ConfigError(
+        raise schema.ParamsError(
             "runtime.device: cuda is asked for, but torch finds no GPU; set it to auto or cpu"
         )
     device = torch.device("cuda" if cuda and settings.device != "cpu" else "cpu")
@@ -89,7 +89,7 @@ def start(settings: config.Runtime) -> Runtime:
         dtype = torch.float32
         notes.append("this CPU has no bf16: fp32")
     if dtype == torch.float16 and device.type == "cpu":
-        raise config.ConfigError("runtime.precision: fp16 needs a GPU; set it to fp32 or bf16")
+        raise schema.ParamsError("runtime.precision: fp16 needs a GPU; set it to fp32 or bf16")
     if settings.compile:
         _find_compiler(device)
     torch.set_num_threads(settings.threads)
@@ -129,9 +129,9 @@ def _keep_memory() -> None:
 def _find_compiler(device: torch.device) -> None:
     """torch.compile writes C++ for a CPU and Triton for a GPU."""
     if device.type == "cuda" and not importlib.util.find_spec("triton"):
-        raise config.ConfigError("runtime.compile: Triton is missing; install it or set compile to false")
+        raise schema.ParamsError("runtime.compile: Triton is missing; install it or set compile to false")
     if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++") if name):
-        raise config.ConfigError(
+        raise schema.ParamsError(
             "runtime.compile: no C++ compiler is here; install one or set compile to false"
         )
 

@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tiny import fuzz
 
-from gpt2_shakespeare import config
-from gpt2_shakespeare.config import ConfigError, Params
 from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.params import schema
+from gpt2_shakespeare.params.schema import Params, ParamsError
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 RAW = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
@@ -37,14 +37,14 @@ def changed(key, value, raw=RAW):
 
 def problems(raw):
     """The lines of the error that these settings raise."""
-    with pytest.raises(ConfigError) as caught:
-        config.parse(raw)
+    with pytest.raises(ParamsError) as caught:
+        schema.parse(raw)
     return str(caught.value).split("\n")
 
 
 def problems_of_file(path):
-    with pytest.raises(ConfigError) as caught:
-        config.load(path)
+    with pytest.raises(ParamsError) as caught:
+        schema.load(path)
     return str(caught.value).split("\n")
 
 
@@ -52,27 +52,27 @@ def problems_of_file(path):
 
 
 def test_the_committed_settings_load():
-    params = config.load(PARAMS)
+    params = schema.load(PARAMS)
     assert set(params.scales) == {"demo", "laptop", "paper"}
     assert params.at_scale is params.scales[params.scale]
     assert (params.sample.temperature, params.sample.top_p) == (0.8, 0.9)
 
 
 def test_greedy_is_one_setting_of_the_grid_whatever_top_p():
-    analysis = config.parse(changed("analysis.temperatures", [0, 0.8])).analysis
+    analysis = schema.parse(changed("analysis.temperatures", [0, 0.8])).analysis
     assert analysis.decodings() == [(0, 1), *((0.8, top_p) for top_p in analysis.top_ps)]
-    committed = config.parse(RAW)
+    committed = schema.parse(RAW)
     decodings = committed.analysis.decodings()
     assert {(0, 1), (1, 1), (committed.sample.temperature, committed.sample.top_p)} <= set(decodings)
 
 
 @pytest.mark.parametrize("scale", ["demo", "laptop", "paper"])
 def test_every_scale_can_be_switched_on(scale):
-    assert config.parse(changed("scale", scale)).at_scale == config.parse(RAW).scales[scale]
+    assert schema.parse(changed("scale", scale)).at_scale == schema.parse(RAW).scales[scale]
 
 
 def test_the_paper_scale_fine_tunes_as_the_reference_does():
-    paper = config.load(PARAMS).scales["paper"].finetune
+    paper = schema.load(PARAMS).scales["paper"].finetune
     assert (paper.learning_rate, paper.min_lr, paper.warmup_steps) == (1e-5, 0, 200)
     assert (paper.batch_size, paper.grad_accum_steps) == (16, 1)
     assert (paper.block_size, paper.stride) == (1024, 128)
@@ -82,7 +82,7 @@ def test_the_paper_scale_fine_tunes_as_the_reference_does():
 
 
 def test_the_paper_scale_trains_the_reference_shape_from_scratch():
-    scale = config.load(PARAMS).scales["paper"]
+    scale = schema.load(PARAMS).scales["paper"]
     scratch = scale.scratch
     assert scratch.model.model_dump() == {"block_size": 1024, "n_layer": 12, "n_head": 12, "n_embd": 768}
     assert [phase.block_size for phase in scratch.context] == [128, 512, 1024]
@@ -97,17 +97,19 @@ def test_the_paper_scale_trains_the_reference_shape_from_scratch():
 
 
 def test_reading_the_settings_does_not_import_torch():
-    code = "import sys, gpt2_shakespeare.config, gpt2_shakespeare.paths; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, gpt2_shakespeare.params.schema, gpt2_shakespeare.paths; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_every_trained_row_has_a_section_and_epochs_that_exist():
-    for section, epochs in config.TRAINED_ROWS.values():
-        assert section in config.Scale.model_fields
+    for section, epochs in schema.TRAINED_ROWS.values():
+        assert section in schema.Scale.model_fields
         assert epochs is None or epochs in Params.model_fields
-    assert ("base", *config.TRAINED_ROWS) == config.MODEL_ROWS
-    assert (*config.BASELINES, *config.MODEL_ROWS, *config.ENSEMBLES) == config.ROWS
-    assert {member for member, _ in config.ENSEMBLES.values()} <= config.TRAINED_ROWS.keys()
+    assert ("base", *schema.TRAINED_ROWS) == schema.MODEL_ROWS
+    assert (*schema.BASELINES, *schema.MODEL_ROWS, *schema.ENSEMBLES) == schema.ROWS
+    assert {member for member, _ in schema.ENSEMBLES.values()} <= schema.TRAINED_ROWS.keys()
 
 
 # --- mistakes ------------------------------------------------------------------------------------
@@ -235,19 +237,19 @@ def test_all_problems_are_reported_at_once():
 def test_numbers_without_a_dot_are_floats():
     """PyYAML reads `1e-4` as a string."""
     assert yaml.safe_load("1e-4") == "1e-4"
-    params = config.parse(changed("scales.demo.scratch.min_lr", "1e-4"))
+    params = schema.parse(changed("scales.demo.scratch.min_lr", "1e-4"))
     assert params.scales["demo"].scratch.min_lr == 1e-4
-    params = config.parse(changed("sample.temperature", 1))
+    params = schema.parse(changed("sample.temperature", 1))
     assert isinstance(params.sample.temperature, float)
 
 
 def test_a_setting_cannot_be_changed_in_place():
     with pytest.raises(ValueError, match="frozen"):
-        config.parse(RAW).epochs = 3
+        schema.parse(RAW).epochs = 3
 
 
 def test_seeds_that_torch_cannot_take_are_refused():
-    config.parse(changed("seeds", [2**31 - 1]))
+    schema.parse(changed("seeds", [2**31 - 1]))
     assert problems(changed("seeds", [2**32]))[0].startswith("params.yaml: seeds.0: ")
 
 
@@ -325,11 +327,11 @@ def test_a_path_with_a_nul_and_a_key_of_two_lines_get_one_line_each():
 def test_a_byte_order_mark_and_crlf_are_read(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + PARAMS.read_bytes().replace(b"\n", b"\r\n"))
-    assert config.load(file) == config.load(PARAMS)
+    assert schema.load(file) == schema.load(PARAMS)
 
 
 def test_the_error_is_one_that_a_user_can_mend():
-    assert issubclass(ConfigError, UserError)
+    assert issubclass(ParamsError, UserError)
 
 
 def test_a_number_too_long_to_write_out_is_refused():
@@ -341,15 +343,15 @@ def test_a_number_too_long_to_write_out_is_refused():
 
 
 def test_sampling_can_be_changed_for_one_run():
-    table = config.parse(RAW).sample
-    other = config.change(table, {"temperature": 0.0, "top_p": None, "prompts": ["O Romeo"]})
+    table = schema.parse(RAW).sample
+    other = schema.change(table, {"temperature": 0.0, "top_p": None, "prompts": ["O Romeo"]})
     assert (other.temperature, other.top_p, other.prompts) == (0.0, table.top_p, ["O Romeo"])
-    assert table == config.parse(RAW).sample
+    assert table == schema.parse(RAW).sample
 
 
 def test_a_wrong_change_is_refused_in_one_line():
-    with pytest.raises(ConfigError) as caught:
-        config.change(config.parse(RAW).sample, {"temperature": -1.0, "top_p": 2.0})
+    with pytest.raises(ParamsError) as caught:
+        schema.change(schema.parse(RAW).sample, {"temperature": -1.0, "top_p": 2.0})
     assert str(caught.value) == (
         "temperature: Input should be greater than or equal to 0 (it is -1.0); "
         "top_p: Input should be less than or equal to 1 (it is 2.0)"
@@ -382,8 +384,8 @@ def test_any_value_anywhere_is_valid_or_refused_in_lines_that_name_keys(path, va
         table = table[part]
     table[path[-1] if name is None else name] = value
     try:
-        assert isinstance(config.parse(raw), Params)
-    except ConfigError as error:
+        assert isinstance(schema.parse(raw), Params)
+    except ParamsError as error:
         assert str(error).startswith("params.yaml: ")
 
 
@@ -391,8 +393,8 @@ def test_any_value_anywhere_is_valid_or_refused_in_lines_that_name_keys(path, va
 @given(values)
 def test_any_object_is_valid_or_refused(value):
     try:
-        assert isinstance(config.parse(value), Params)
-    except ConfigError as error:
+        assert isinstance(schema.parse(value), Params)
+    except ParamsError as error:
         assert str(error).startswith("params.yaml: ")
 
 
@@ -412,13 +414,13 @@ def scratch_file(tmp_path_factory):
 @given(st.text() | st.lists(words | st.text(max_size=3)).map("".join))
 def test_any_text_is_valid_or_refused(scratch_file, text):
     scratch_file.write_bytes(text.encode())
-    with pytest.raises(ConfigError):
-        config.load(scratch_file)
+    with pytest.raises(ParamsError):
+        schema.load(scratch_file)
 
 
 @fuzz
 @given(st.binary())
 def test_any_bytes_are_refused(scratch_file, content):
     scratch_file.write_bytes(content)
-    with pytest.raises(ConfigError):
-        config.load(scratch_file)
+    with pytest.raises(ParamsError):
+        schema.load(scratch_file)

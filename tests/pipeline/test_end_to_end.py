@@ -10,7 +10,7 @@ import shutil
 import micro
 import pytest
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def test_repro_runs_everything_once(project):
     stages = ran(dvc(project, "repro"))
     assert stages[0] == "check" and set(stages[-2:]) <= {"report", "report_analysis"}
     assert len(stages) == len(set(stages)) == 37
-    assert list(results(project)) == [*config.BASELINES, *config.MODEL_ROWS]  # no ensemble of one seed
+    assert list(results(project)) == [*schema.BASELINES, *schema.MODEL_ROWS]  # no ensemble of one seed
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10
     for name in PAGES:
@@ -87,11 +87,11 @@ def test_a_new_seed_trains_only_itself_and_rows_become_means(project):
     before = results(project)
     stages = set(ran(dvc(project, "exp", "run", "-S", "seeds=[1337,2]")))
     trained = {name for name in stages if name.startswith(("scratch", "finetune", "base"))}
-    assert trained == {f"{row}@2" for row in config.TRAINED_ROWS}
+    assert trained == {f"{row}@2" for row in schema.TRAINED_ROWS}
     evaluated = {name for name in stages if name.startswith("evaluate")}
-    assert evaluated == {"evaluate_ensembles", *(f"evaluate@{row}-2" for row in config.TRAINED_ROWS)}
+    assert evaluated == {"evaluate_ensembles", *(f"evaluate@{row}-2" for row in schema.TRAINED_ROWS)}
     analysed = {name for name in stages if name.startswith(("analyse", "decode"))}
-    assert analysed == {f"analyse@{row}-2" for row in config.TRAINED_ROWS}
+    assert analysed == {f"analyse@{row}-2" for row in schema.TRAINED_ROWS}
     files = {seed: project / f"data/demo/evaluation/scratch-{seed}.json" for seed in (1337, 2)}
     one, two = (json.loads(file.read_text())["val_loss"] for file in files.values())
     row = results(project)["scratch"]
@@ -99,7 +99,7 @@ def test_a_new_seed_trains_only_itself_and_rows_become_means(project):
     assert row["val_loss_std"] == pytest.approx(abs(one - two) / 2**0.5, abs=1e-4)
     assert row["seeds"] == 2 and before["scratch"]["seeds"] == 1
     after = results(project)
-    assert list(after) == list(config.ROWS)
+    assert list(after) == list(schema.ROWS)
     assert (
         after["scratch_ensemble"]["val_loss"] < after["scratch_tuned"]["val_loss"]
     )  # by Jensen's inequality
@@ -125,8 +125,8 @@ def test_a_changed_setting_makes_only_its_stages_stale(project):
     assert stale(lambda p: p["scales"]["demo"]["finetune"].update(learning_rate=1e-3)) == {
         "finetune@1337", "finetune_long@1337",
     }  # fmt: skip
-    texts = {"analyse_base", *(f"analyse@{row}-1337" for row in config.TRAINED_ROWS)}
-    grid = {"decode_base", *(f"decode@{row}" for row in config.TRAINED_ROWS)}
+    texts = {"analyse_base", *(f"analyse@{row}-1337" for row in schema.TRAINED_ROWS)}
+    grid = {"decode_base", *(f"decode@{row}" for row in schema.TRAINED_ROWS)}
     assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"sample", "report", "report_analysis", *texts}
     assert stale(lambda p: p["analysis"].update(samples=4)) == {
         "analyse_human",

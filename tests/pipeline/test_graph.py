@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/gpt2_shakespeare"
@@ -105,7 +105,7 @@ def test_every_imported_module_is_a_dep(name):
         assert "src/gpt2_shakespeare/novels.tsv" in listed  # assets.py reads it
 
 
-@pytest.mark.parametrize("name", sorted(set(stages()) - {*config.TRAINED_ROWS, "check"}))
+@pytest.mark.parametrize("name", sorted(set(stages()) - {*schema.TRAINED_ROWS, "check"}))
 def test_every_param_that_is_read_is_named(name):
     stage = stages()[name]
     found = reads(script(stage))
@@ -117,9 +117,9 @@ def test_every_param_that_is_read_is_named(name):
     assert missing <= ({"seeds", "epochs"} if name == "sample" else set())
 
 
-@pytest.mark.parametrize("row", config.TRAINED_ROWS)
+@pytest.mark.parametrize("row", schema.TRAINED_ROWS)
 def test_a_trained_row_names_its_own_settings(row):
-    section, epochs = config.TRAINED_ROWS[row]
+    section, epochs = schema.TRAINED_ROWS[row]
     stage = stages()[row]
     assert set(stage["params"]) == {f"scales.${{scale}}.{section}", "scales.${scale}.runtime"}
     assert (f"--epochs ${{{epochs}}}" in stage["cmd"]) == (epochs is not None)
@@ -131,13 +131,13 @@ def test_a_trained_row_names_its_own_settings(row):
 
 def test_every_row_is_trained_evaluated_and_reported():
     graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert list(config.TRAINED_ROWS) == graph["evaluate"]["matrix"]["row"]
-    for row in config.TRAINED_ROWS:
+    assert list(schema.TRAINED_ROWS) == graph["evaluate"]["matrix"]["row"]
+    for row in schema.TRAINED_ROWS:
         assert graph[row]["foreach"] == "${seeds}"
         assert f"models/${{scale}}/{row}/${{item}}" in graph[row]["do"]["outs"]
         assert f"models/${{scale}}/{row}" in graph["report"]["deps"]
         assert f"models/${{scale}}/{row}/${{seeds[0]}}" in graph["sample"]["deps"]
-    assert list(config.TRAINED_ROWS) == graph["analyse"]["matrix"]["row"] == graph["decode"]["foreach"]
+    assert list(schema.TRAINED_ROWS) == graph["analyse"]["matrix"]["row"] == graph["decode"]["foreach"]
 
 
 def test_only_what_measures_reads_val():

@@ -11,12 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gpt2_shakespeare import config
 from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.report import analysis as report_analysis
 
-PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+PARAMS = schema.load(Path(__file__).parents[2] / "params.yaml")
 HUMAN = {
     **{f"in_train_{n}": share for n, share in {4: 0.24, 6: 0.08, 8: 0.04, 10: 0.01}.items()},
     "longest_match": 15, "mean_longest_match": 6.5, "bits_per_char_train": 2.0, "bits_per_char_dev": 2.0,
@@ -26,8 +26,8 @@ HUMAN = {
 }  # fmt: skip
 
 
-def params(seeds: tuple[int, ...] = (1337,), scale: str = "laptop") -> config.Params:
-    return config.parse(PARAMS.model_dump() | {"scale": scale, "seeds": list(seeds)})
+def params(seeds: tuple[int, ...] = (1337,), scale: str = "laptop") -> schema.Params:
+    return schema.parse(PARAMS.model_dump() | {"scale": scale, "seeds": list(seeds)})
 
 
 def put(path: Path, facts: object) -> None:
@@ -66,10 +66,10 @@ def fill(seeds: tuple[int, ...] = (1337,)) -> Paths:
     """What the stages before leave, in the current folder."""
     at = Paths("laptop")
     put(at.analysis("human", 0), {"figures": HUMAN, "other_draw": figures(zipf=0.9 * math.exp(0.1))})
-    for row in config.MODEL_ROWS:
+    for row in schema.MODEL_ROWS:
         put(at.decoding(row), grid())
         for nth, seed in enumerate(seeds):
-            put(at.analysis(row, seed), analysis(nth if row in config.TRAINED_ROWS else 0))
+            put(at.analysis(row, seed), analysis(nth if row in schema.TRAINED_ROWS else 0))
     return at
 
 
@@ -100,13 +100,13 @@ def test_every_row_stands_in_every_table_and_human_text_comes_first():
     at = fill()
     report_analysis.write(params())
     for table in range(3):
-        for row in ("human", *config.MODEL_ROWS):
+        for row in ("human", *schema.MODEL_ROWS):
             assert cells(at, row, table)["Row"] == row
     first = cells(at, "scratch", 0)
     assert first["4-grams in train"] == "24.00%" and first["Longest match"] == "15"
     assert (first["Recalled of train"], first["All recalled, val"]) == ("0.88", "0.00%")
     assert cells(at, "human", 0)["Recalled of train"] == "–"
-    assert list(csv(at)["row"].unique()) == ["human", *config.MODEL_ROWS]
+    assert list(csv(at)["row"].unique()) == ["human", *schema.MODEL_ROWS]
     for name in ("decoding.png", "memorisation.png"):
         assert (at.metrics / name).stat().st_size > 5000
 

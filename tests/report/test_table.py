@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gpt2_shakespeare import config
 from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.report import table as report
 
-PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+PARAMS = schema.load(Path(__file__).parents[2] / "params.yaml")
 VAL = {
     "unigram": 6.57,
     "trigram": 5.49,
@@ -34,10 +34,10 @@ VAL = {
 PROMPT = "First Citizen:\n"
 
 
-def params(scale: str = "laptop", seeds: tuple[int, ...] = (1337,), **base: str) -> config.Params:
+def params(scale: str = "laptop", seeds: tuple[int, ...] = (1337,), **base: str) -> schema.Params:
     loaded = PARAMS.model_dump() | {"scale": scale, "seeds": list(seeds)}
     loaded["scales"][scale]["base"] |= base
-    return config.parse(loaded)
+    return schema.parse(loaded)
 
 
 def put(path: Path, facts: object) -> None:
@@ -52,9 +52,9 @@ def change(path: Path, **values: object) -> None:
 
 def evaluation(row: str, nth: int) -> dict[str, float]:
     """Figures as stages/evaluate.py writes them; the nth seed is 0.02 nats above the first."""
-    if row in config.BASELINES or row in config.ENSEMBLES:
+    if row in schema.BASELINES or row in schema.ENSEMBLES:
         facts = {"dev_loss": 5.3, "val_loss": VAL[row], "bits_per_char": 2.6}
-        facts |= {"train_loss": 3.0} if row in config.BASELINES else {}
+        facts |= {"train_loss": 3.0} if row in schema.BASELINES else {}
         return facts | ({"cache_weight": 0.1, "cache_size": 800} if row.endswith("cache") else {})
     loss = VAL[row] + 0.02 * nth
     facts: dict[str, float] = {
@@ -89,14 +89,14 @@ def fill(scale: str = "laptop", seeds: tuple[int, ...] = (1337,), corpus: str = 
     at = Paths(scale)
     tokens = {"train": 288_996, "dev": 15_226, "val": 33_803}
     put(at.corpus_facts, {"corpus": corpus, "tokens": tokens, "chars": tokens, "vocab_size": 50257})
-    for row in config.ROWS:
+    for row in schema.ROWS:
         for nth, seed in enumerate(seeds):
-            put(at.evaluation(row, seed), evaluation(row, nth if row in config.TRAINED_ROWS else 0))
-            if row in config.TRAINED_ROWS:
+            put(at.evaluation(row, seed), evaluation(row, nth if row in schema.TRAINED_ROWS else 0))
+            if row in schema.TRAINED_ROWS:
                 put(at.model(row, seed) / "history.csv", history(row, nth))
     texts = [{"prompt": PROMPT, "seed": seed, "text": f"Speak, {seed}.\n"} for seed in (1, 2)]
     settings = {"temperature": 0.8, "top_p": 0.9, "max_new_tokens": 160}
-    put(at.samples, {"settings": settings, "rows": dict.fromkeys(config.MODEL_ROWS, texts)})
+    put(at.samples, {"settings": settings, "rows": dict.fromkeys(schema.MODEL_ROWS, texts)})
     return at
 
 
@@ -206,7 +206,7 @@ def test_a_row_without_a_good_evaluation_is_missing_and_says_why(damage, reason)
     path = at.evaluation("finetune", 1337)
     damage(path)
     report.write(params())
-    assert set(results(at)) == {*config.BASELINES, *config.MODEL_ROWS} - {"finetune"}
+    assert set(results(at)) == {*schema.BASELINES, *schema.MODEL_ROWS} - {"finetune"}
     *cells, notes = line(at, "finetune")
     assert cells[1:] == ["–"] * 10
     assert notes == f"missing: {path}: {reason}"
@@ -231,7 +231,7 @@ def test_one_missing_seed_makes_the_row_missing():
 @pytest.mark.usefixtures("no_figures")
 def test_without_any_row_there_is_no_report():
     at = fill()
-    for row in config.ROWS:
+    for row in schema.ROWS:
         at.evaluation(row, 1337).unlink()
     with pytest.raises(report.ReportError, match=r"base\.json: not there; run `dvc repro`") as caught:
         report.write(params())
@@ -261,13 +261,13 @@ def test_a_row_without_its_history_keeps_its_figures_but_has_no_curve(raw):
     report.write(params())
     assert results(at)["scratch"]["val_loss"] == 4.9
     assert f"no curve: {path}: not" in line(at, "scratch")[-1]
-    assert set(pd.read_csv(at.metrics / report.CURVES)["row"]) == config.TRAINED_ROWS.keys() - {"scratch"}
+    assert set(pd.read_csv(at.metrics / report.CURVES)["row"]) == schema.TRAINED_ROWS.keys() - {"scratch"}
 
 
 def test_with_a_row_missing_and_without_any_history_all_files_are_written():
     at = fill()
     at.evaluation("finetune", 1337).unlink()
-    for row in config.TRAINED_ROWS:
+    for row in schema.TRAINED_ROWS:
         (at.model(row, 1337) / "history.csv").unlink()
     report.write(params())
     assert all((at.metrics / name).stat().st_size > 0 for name in (report.LOSS_CURVES, report.VAL_LOSS))
@@ -281,7 +281,7 @@ def test_curves_are_in_long_form_and_in_order():
     table = pd.read_csv(at.metrics / report.CURVES)
     assert list(table) == ["row", "seed", "step", "passes", "train_loss", "dev_loss"]
     groups = list(dict.fromkeys(zip(table["row"], table["seed"], strict=True)))
-    assert groups == [(row, seed) for row in config.TRAINED_ROWS for seed in (1, 2)]
+    assert groups == [(row, seed) for row in schema.TRAINED_ROWS for seed in (1, 2)]
     assert table.groupby(["row", "seed"])["step"].apply(lambda steps: steps.is_monotonic_increasing).all()
 
 
@@ -290,16 +290,16 @@ def test_curves_are_in_long_form_and_in_order():
 def test_the_reference_stands_only_beside_tiny_shakespeare(corpus):
     at = fill(corpus=corpus)
     report.write(params())
-    column = [line(at, row)[6] for row in config.ROWS]
+    column = [line(at, row)[6] for row in schema.ROWS]
     theirs = {"scratch": "4.75", "finetune": "3.3424", "finetune_long": "3.20"}
-    assert column == [theirs.get(row, "–") if corpus == "tinyshakespeare" else "–" for row in config.ROWS]
+    assert column == [theirs.get(row, "–") if corpus == "tinyshakespeare" else "–" for row in schema.ROWS]
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_built_in_text_is_called_so_everywhere():
     at = fill("demo", corpus="plays")
     report.write(params("demo"))
-    rows = (*config.BASELINES, *config.MODEL_ROWS)
+    rows = (*schema.BASELINES, *schema.MODEL_ROWS)
     assert all("built-in text, not Shakespeare" in line(at, row)[-1] for row in rows)
     for name in (report.TABLE_MD, report.SAMPLES):
         assert (
@@ -376,7 +376,7 @@ def test_samples_are_by_prompt_and_then_by_row():
     report.write(params())
     page = (at.metrics / report.SAMPLES).read_text(encoding="utf-8")
     headings = [one for one in page.splitlines() if one.startswith("##")]
-    rows = [f"### {row}" for row in config.MODEL_ROWS]
+    rows = [f"### {row}" for row in schema.MODEL_ROWS]
     assert headings == ["## Prompt 1", *rows, "## Prompt 2", *rows]
     assert "temperature 0.8, top_p 0.9, max_new_tokens 160" in page
     assert "```text\nSpeak, 2.\n```" in page and "```text\nKING:\n```" in page
@@ -426,7 +426,7 @@ def test_summary_without_a_report_says_what_to_do(table):
 @pytest.mark.usefixtures("no_figures")
 def test_where_the_loss_is_has_a_table_of_its_own():
     at = fill()
-    for row in config.ROWS:
+    for row in schema.ROWS:
         file = at.evaluation(row, 1337)
         facts = json.loads(file.read_text())
         for kind in report.KINDS:
@@ -453,7 +453,7 @@ def part(at: Paths, title: str) -> tuple[str, dict[str, list[str]]]:
 @pytest.mark.usefixtures("no_figures")
 def test_what_is_forgotten_has_a_table_and_what_was_not_measured_is_a_dash():
     at = fill()
-    for row in config.MODEL_ROWS:
+    for row in schema.MODEL_ROWS:
         base = row == "base"
         change(
             at.evaluation(row, 1337),
@@ -533,7 +533,7 @@ def test_a_difference_larger_than_its_spread_is_marked():
         change(at.evaluation("finetune_lora", seed), val_loss=loss)
     report.write(params(seeds=(1, 2, 3)))
     lines = part(at, "Differences and their spread")[1]
-    names = list(config.TRAINED_ROWS)[1:]
+    names = list(schema.TRAINED_ROWS)[1:]
     cells = dict(zip(names, lines["finetune"], strict=True))
     assert cells["finetune_lora"] == "+0.010 ± 0.100"
     assert dict(zip(names, lines["scratch"], strict=True))["finetune"] == "-0.500 ± 0.000 **\\***"

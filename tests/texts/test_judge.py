@@ -9,14 +9,14 @@ import pytest
 import torch
 from tiny import gpt
 
-from gpt2_shakespeare import config
 from gpt2_shakespeare.corpora.pastiche import plays
 from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts import judge, sampling
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.data import DataError
 
-PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+PARAMS = schema.load(Path(__file__).parents[2] / "params.yaml")
 SETTINGS = PARAMS.analysis.model_copy(update={"samples": 6, "prompt_tokens": 20, "max_new_tokens": 200})
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from test_trainer import trainer
 from tiny import gpt
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.training import parallel
 
 pytestmark = pytest.mark.slow
@@ -135,7 +135,7 @@ def test_micro_batches_that_cannot_be_shared_are_refused(monkeypatch):
         world_size = 3
 
     monkeypatch.setattr(parallel, "join", lambda device: Three())
-    with pytest.raises(config.ConfigError, match="grad_accum_steps: 4 .* by 3 processes"):
+    with pytest.raises(schema.ParamsError, match="grad_accum_steps: 4 .* by 3 processes"):
         trainer(gpt(), grad_accum_steps=4)
 
 

@@ -14,10 +14,11 @@ import pytest
 import torch
 from tiny import MACHINE, gpt, tokens, training
 
-from gpt2_shakespeare import config, runtime
+from gpt2_shakespeare import runtime
 from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.measure.losses import quick_loss
 from gpt2_shakespeare.model.gpt import GPT, ModelError, add_lora
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens.data import Batches, DataError
 from gpt2_shakespeare.training import optimizers
 from gpt2_shakespeare.training import trainer as trainer_module
@@ -28,7 +29,7 @@ TEXT, DEV = tokens(97), tokens(70, seed=1)  # 12 windows of 8
 
 
 def context(*phases):
-    return [config.Context(block_size=block_size, epochs=epochs) for block_size, epochs in phases]
+    return [schema.Context(block_size=block_size, epochs=epochs) for block_size, epochs in phases]
 
 
 def trainer(model=None, text=TEXT, dev=DEV, phases=((8, 1),), seed=7, **changes):
@@ -174,7 +175,7 @@ def test_a_tiny_model_learns_a_short_text_by_heart(tmp_path):
 def from_scratch():
     model = {"block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16}
     phases = {"context": [{"block_size": 16, "epochs": 1}]}
-    return config.FromScratch(**(training(embd_dropout=0.3).model_dump() | {"model": model} | phases))
+    return schema.FromScratch(**(training(embd_dropout=0.3).model_dump() | {"model": model} | phases))
 
 
 def test_a_new_model_has_the_settings_shape_and_dropout():
@@ -537,7 +538,7 @@ def test_a_compiled_training_is_the_plain_one(tmp_path):
     try:
         runtime._find_compiler(MACHINE.device)
         backend = "inductor"
-    except config.ConfigError:  # all of torch.compile but the C++ that it writes
+    except schema.ParamsError:  # all of torch.compile but the C++ that it writes
         backend = "aot_eager"
     found = {}
     text = tokens(970)

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.report.table import (
     COLOURS,
@@ -36,7 +36,7 @@ TABLES, TABLE_CSV, DECODING, MEMORISATION = "analysis.md", "analysis.csv", "deco
 
 DECIMALS = 6  # of every figure in analysis.csv
 HUMAN = "human"
-ROWS = (HUMAN, *config.MODEL_ROWS)
+ROWS = (HUMAN, *schema.MODEL_ROWS)
 NOVELTY = (4, 6, 8, 10)
 # What the distance from human text is taken over: one figure of likeness, by a scorer that no row has trained on
 # the text of, and four of variety. None of them is ever 0.
@@ -134,7 +134,7 @@ class Row:
         return text + (f" ± {format(statistics.stdev(values), form)}" if len(values) > 1 else "")
 
 
-def write(params: config.Params) -> Path:
+def write(params: schema.Params) -> Path:
     """Write the analysis's files into metrics/<scale>/ and return that folder.
 
     Raises:
@@ -154,7 +154,7 @@ def write(params: config.Params) -> Path:
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-def read(params: config.Params) -> list[Row]:
+def read(params: schema.Params) -> list[Row]:
     """Every row in order, human text first.
 
     Raises:
@@ -162,7 +162,7 @@ def read(params: config.Params) -> list[Row]:
     """
     human = _read_row(HUMAN, params, {})
     reference = human.figures.get(0, {})
-    rows = [human, *(_read_row(name, params, reference) for name in config.MODEL_ROWS)]
+    rows = [human, *(_read_row(name, params, reference) for name in schema.MODEL_ROWS)]
     if all(row.problem for row in rows):
         raise ReportError(
             f"no texts of scale {params.scale} have been analysed: {human.problem}; run `dvc repro`"
@@ -173,10 +173,10 @@ def read(params: config.Params) -> list[Row]:
     return rows
 
 
-def _read_row(name: str, params: config.Params, human: dict[str, float]) -> Row:
+def _read_row(name: str, params: schema.Params, human: dict[str, float]) -> Row:
     """One row with all its seeds; without one of them it is missing: a mean over fewer would mislead."""
     at = Paths(params.scale)
-    seeds = sorted(params.seeds) if name in config.TRAINED_ROWS else [0]
+    seeds = sorted(params.seeds) if name in schema.TRAINED_ROWS else [0]
     figures, problems = {}, []
     recalled: dict[str, dict[int, list[float]]] = {"train": {}, "val": {}}
     for seed in seeds:
@@ -207,7 +207,7 @@ def _read_row(name: str, params: config.Params, human: dict[str, float]) -> Row:
 
 
 def _read_cells(
-    path: Path, params: config.Params, human: dict[str, float]
+    path: Path, params: schema.Params, human: dict[str, float]
 ) -> dict[tuple[float, float], dict[str, float]]:
     facts = read_json(path)
     try:
@@ -264,7 +264,7 @@ def _table_csv(rows: list[Row]) -> str:
                 for part, by_seed in row.recalled.items()
                 for k, share in enumerate(by_seed.get(seed, ()), 1)
             }
-            known = {"seed": seed} if row.name in config.TRAINED_ROWS else {}
+            known = {"seed": seed} if row.name in schema.TRAINED_ROWS else {}
             lines.append({"row": row.name, "part": "texts"} | known | figures | curves)
         if row.problem:
             lines.append({"row": row.name, "part": "texts", "notes": f"missing: {row.problem}"})
@@ -284,7 +284,7 @@ def _table_csv(rows: list[Row]) -> str:
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def _tables(params: config.Params, rows: list[Row]) -> str:
+def _tables(params: schema.Params, rows: list[Row]) -> str:
     settings = params.analysis.model_dump()
     lines = [
         f"# The texts at scale {scale_title(params, params.at_scale.corpus)}",
@@ -317,7 +317,7 @@ def _markdown(rows: list[Row], columns: Columns) -> list[str]:
     return lines
 
 
-def _decoding_table(params: config.Params, rows: list[Row]) -> list[str]:
+def _decoding_table(params: schema.Params, rows: list[Row]) -> list[str]:
     """Off human at the setting of the samples, over all seeds; then of the first seed's model in the grid's main cells."""
     wanted = {"greedy": (0.0, 1.0), "pure sampling": (1.0, 1.0)}
     names = [
@@ -347,7 +347,7 @@ def _named(temperature: float, top_p: float) -> str:
     return f"temperature {temperature:g}, top-p {top_p:g}" if temperature else "greedy"
 
 
-def _setting(params: config.Params) -> str:
+def _setting(params: schema.Params) -> str:
     return _named(params.sample.temperature, params.sample.top_p)
 
 
@@ -358,7 +358,7 @@ def _in_cell(text: str) -> str:
 # --- the figures -----------------------------------------------------------------------------------------
 
 
-def _draw_decoding(params: config.Params, rows: list[Row]) -> Figure:
+def _draw_decoding(params: schema.Params, rows: list[Row]) -> Figure:
     """A panel a row: temperature by top-p, coloured by the distance from human text; greedy is one wide cell."""
     human, models = rows[0], rows[1:]
     columns = min(4, len(models))
@@ -396,7 +396,7 @@ def _draw_decoding(params: config.Params, rows: list[Row]) -> Figure:
     return figure
 
 
-def _draw_grid(axes: Axes, params: config.Params, row: Row, scale: LogNorm) -> None:
+def _draw_grid(axes: Axes, params: schema.Params, row: Row, scale: LogNorm) -> None:
     temperatures, top_ps = sorted(params.analysis.temperatures), sorted(params.analysis.top_ps)
     colours = matplotlib.colormaps["Blues_r"]
     for (temperature, top_p), figures in row.cells.items():
@@ -426,7 +426,7 @@ def _draw_grid(axes: Axes, params: config.Params, row: Row, scale: LogNorm) -> N
     axes.spines[:].set_visible(False)
 
 
-def _draw_memorisation(params: config.Params, rows: list[Row]) -> Figure:
+def _draw_memorisation(params: schema.Params, rows: list[Row]) -> Figure:
     """Left: n-grams of the texts that stand in train. Right: tokens recalled after prefixes of train, and of val."""
     figure = Figure(figsize=(10, 5), dpi=DPI, layout="constrained")
     figure.suptitle(

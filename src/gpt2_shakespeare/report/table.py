@@ -20,8 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from gpt2_shakespeare import config, paths
+from gpt2_shakespeare import paths
 from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ seed, and ± its standard deviation. **\\*** marks a difference of more than two
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; greys for what isn't trained here
 COLOURS = {
-    **dict.fromkeys(config.BASELINES, "#a6a6a6"),
+    **dict.fromkeys(schema.BASELINES, "#a6a6a6"),
     "base": "#666666",
     "scratch": "#D55E00",
     "scratch_tuned": "#E69F00",
@@ -164,7 +165,7 @@ class Row:
 class Report:
     """All that goes into metrics/<scale>/, read and checked."""
 
-    params: config.Params
+    params: schema.Params
     corpus: str
     tokens: dict[str, int]
     rows: list[Row]
@@ -183,24 +184,24 @@ class Report:
         return REFERENCE.get(row, "") if self.corpus == REFERENCE_CORPUS else ""
 
 
-def corpus_name(params: config.Params, corpus: str) -> str:
+def corpus_name(params: schema.Params, corpus: str) -> str:
     name = CORPORA.get(corpus, corpus)
     return f"{name} ({params.corpus_path})" if corpus == "path" else name
 
 
-def base_name(params: config.Params) -> str:
+def base_name(params: schema.Params) -> str:
     base = params.at_scale.base
     if base.source == "pretrain":
         return _stand_in(base)
     return base.repo if base.source == "hub" else params.base_path
 
 
-def scale_title(params: config.Params, corpus: str) -> str:
+def scale_title(params: schema.Params, corpus: str) -> str:
     """What every table, page and picture says of its figures: scale, text and base."""
     return f"{params.scale}: {corpus_name(params, corpus)}; base: {base_name(params)}"
 
 
-def write(params: config.Params) -> Path:
+def write(params: schema.Params) -> Path:
     """Write every file of metrics/<scale>/ and return that folder.
 
     Raises:
@@ -263,7 +264,7 @@ def summary(scale: str) -> str:
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-def read(params: config.Params) -> Report:
+def read(params: schema.Params) -> Report:
     """Everything that the report is about.
 
     Raises:
@@ -276,9 +277,9 @@ def read(params: config.Params) -> Report:
         tokens = {part: int(facts["tokens"][part]) for part in ("train", "dev", "val")}
     except (KeyError, TypeError, ValueError):
         raise ReportError(f"{at.corpus_facts}: no corpus and tokens in it; run `dvc repro prepare`") from None
-    rows = [_read_row(name, params, corpus) for name in config.ROWS]
-    problems = [row.problem for row in rows if row.problem and row.name in config.MODEL_ROWS]
-    if len(problems) == len(config.MODEL_ROWS):
+    rows = [_read_row(name, params, corpus) for name in schema.ROWS]
+    problems = [row.problem for row in rows if row.problem and row.name in schema.MODEL_ROWS]
+    if len(problems) == len(schema.MODEL_ROWS):
         raise ReportError(f"no row of scale {params.scale} can be reported: {problems[0]}; run `dvc repro`")
     for row in rows:
         if row.problem:
@@ -286,12 +287,12 @@ def read(params: config.Params) -> Report:
     return Report(params, corpus, tokens, rows)
 
 
-def _read_row(name: str, params: config.Params, corpus: str) -> Row:
+def _read_row(name: str, params: schema.Params, corpus: str) -> Row:
     """One row with all its seeds; without one of them it is missing: a mean over fewer would mislead."""
     at, seeds = Paths(params.scale), sorted(params.seeds)
-    if name in config.ENSEMBLES and len(seeds) < 2:
+    if name in schema.ENSEMBLES and len(seeds) < 2:
         return Row(name, problem="one seed only: an ensemble needs two (seeds in params.yaml)")
-    if name not in config.TRAINED_ROWS:  # one model for all seeds
+    if name not in schema.TRAINED_ROWS:  # one model for all seeds
         seeds = seeds[:1]
     tables, problems, missing = {}, [], []
     for seed in seeds:
@@ -305,7 +306,7 @@ def _read_row(name: str, params: config.Params, corpus: str) -> Row:
         return Row(name, problem=which + "; ".join(problems))
     evaluations = pd.DataFrame.from_dict(tables, orient="index")
     notes, histories = _notes(name, evaluations, params, corpus), {}
-    if name in config.TRAINED_ROWS:  # a base of our own has a history too, but of another corpus
+    if name in schema.TRAINED_ROWS:  # a base of our own has a history too, but of another corpus
         for seed in seeds:
             try:
                 histories[seed] = _read_history(at.model(name, seed) / paths.HISTORY)
@@ -316,11 +317,11 @@ def _read_row(name: str, params: config.Params, corpus: str) -> Row:
 
 def _read_evaluation(path: Path, row: str) -> dict[str, float]:
     """The figures of one model, each a finite number, or a ReportError that names file and key."""
-    facts, trained = read_json(path), row in config.TRAINED_ROWS
+    facts, trained = read_json(path), row in schema.TRAINED_ROWS
     if trained:
         facts = {"max_steps": facts.get("steps")} | facts
     wanted: tuple[str, ...] = EVERY_ROW
-    if row in config.BASELINES or row in config.ENSEMBLES:
+    if row in schema.BASELINES or row in schema.ENSEMBLES:
         wanted += tuple(key for key in ("train_loss", "cache_weight", "cache_size") if key in facts)
     else:
         wanted += (*MODEL, *TRAINED, "max_steps") if trained else MODEL
@@ -369,11 +370,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _notes(name: str, evaluations: pd.DataFrame, params: config.Params, corpus: str) -> list[str]:
+def _notes(name: str, evaluations: pd.DataFrame, params: schema.Params, corpus: str) -> list[str]:
     """What a reader must know of a row, in a few words, from its own figures."""
-    if name in config.BASELINES:
+    if name in schema.BASELINES:
         notes = _baseline_notes(name, evaluations)
-    elif name in config.ENSEMBLES:
+    elif name in schema.ENSEMBLES:
         notes = _ensemble_notes(name, evaluations, params)
     else:
         notes = _base_notes(params, corpus) if name == "base" else _training_notes(evaluations)
@@ -389,8 +390,8 @@ def _baseline_notes(name: str, evaluations: pd.DataFrame) -> list[str]:
     }[name]
 
 
-def _ensemble_notes(name: str, evaluations: pd.DataFrame, params: config.Params) -> list[str]:
-    member, cached = config.ENSEMBLES[name]
+def _ensemble_notes(name: str, evaluations: pd.DataFrame, params: schema.Params) -> list[str]:
+    member, cached = schema.ENSEMBLES[name]
     note = f"{len(params.seeds)} seeds of {member}, probabilities averaged"
     return [note + (f", {_cache_note(evaluations.iloc[0])}" if cached else "")]
 
@@ -402,7 +403,7 @@ def _cache_note(facts: pd.Series) -> str:
     )
 
 
-def _base_notes(params: config.Params, corpus: str) -> list[str]:
+def _base_notes(params: schema.Params, corpus: str) -> list[str]:
     base = params.at_scale.base
     if base.source == "pretrain":
         return ["zero-shot", _stand_in(base)]
@@ -412,7 +413,7 @@ def _base_notes(params: config.Params, corpus: str) -> list[str]:
     return ["zero-shot", base.repo, *([NANOGPT_ZERO_SHOT] if compare else [])]
 
 
-def _stand_in(base: config.Base) -> str:
+def _stand_in(base: schema.Base) -> str:
     return f"a stand-in pretrained on {PRETRAINED_ON[base.pretrain.corpus]}, not GPT-2"
 
 
@@ -507,7 +508,7 @@ def _forgetting_md(report: Report) -> str:
         return "# Forgetting\n\nNot measured: the base was not measured on a text of another kind.\n"
     if any(P_NAME in row.figures for row in report.rows):
         columns["P(name)"] = lambda f: f"{100 * f[P_NAME]:.3g} %"
-    models = [row for row in report.rows if row.name in config.MODEL_ROWS]
+    models = [row for row in report.rows if row.name in schema.MODEL_ROWS]
     matched = "\n".join(
         _matched(report, text, name) for text, name in names.items() if f"{name}: loss" in columns
     )
@@ -545,7 +546,7 @@ def _matched(report: Report, text: str, name: str) -> str:
 
 def _differences_md(report: Report) -> str:
     """Which rows differ by more than their seeds do."""
-    rows = [row for row in report.rows if row.name in config.TRAINED_ROWS and not row.problem]
+    rows = [row for row in report.rows if row.name in schema.TRAINED_ROWS and not row.problem]
     if len(report.params.seeds) < 2:
         return "# Differences and their spread\n\nOne seed only: nothing can be said of the spread.\n"
     lines = ["| | " + " | ".join(row.name for row in rows[1:]) + " |", "|---|" + "---:|" * (len(rows) - 1)]
@@ -731,7 +732,7 @@ def _draw_names(report: Report, axes: Axes) -> None:
                 label="" if number else row.name,
             )  # fmt: skip
             drawn = True
-        if P_NAME in row.figures and config.TRAINED_ROWS.get(row.name, ("", "epochs"))[1] is None:
+        if P_NAME in row.figures and schema.TRAINED_ROWS.get(row.name, ("", "epochs"))[1] is None:
             axes.axhline(
                 row.figures[P_NAME],
                 color=colour,
@@ -811,10 +812,10 @@ def _samples_md(report: Report) -> str:
         settings = ", ".join(f"{name} {value}" for name, value in facts["settings"].items())
         lines += [f"{settings}. Trained rows: the models of seed {first_seed}. None is selected by hand.", ""]
         rows: dict[str, list[dict[str, Any]]] = facts["rows"]
-        prompts = dict.fromkeys(sample["prompt"] for row in config.MODEL_ROWS for sample in rows.get(row, ()))
+        prompts = dict.fromkeys(sample["prompt"] for row in schema.MODEL_ROWS for sample in rows.get(row, ()))
         for number, prompt in enumerate(prompts, 1):
             lines += [f"## Prompt {number}", "", _fenced(prompt), ""]
-            for row in config.MODEL_ROWS:
+            for row in schema.MODEL_ROWS:
                 samples = [sample for sample in rows.get(row, ()) if sample["prompt"] == prompt]
                 lines += [f"### {row}", ""] + ([] if samples else ["No samples.", ""])
                 for sample in samples:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import tiktoken
 
-from gpt2_shakespeare import config
 from gpt2_shakespeare.baselines.ngram import Ngram
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.texts import diversity, memorisation, style
 from gpt2_shakespeare.tokens import data, tokenizer
@@ -41,7 +41,7 @@ def cut(tokens: Tokens, n: int, length: int, where: str) -> np.ndarray:
     return tokens[starts[:, None] + np.arange(length)].astype(np.int64)
 
 
-def human(val: Tokens, settings: config.Analysis, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def human(val: Tokens, settings: schema.Analysis, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Prompts (B, P) of val and what it goes on with, (B, T); draw 1 lies between those of draw 0.
 
     Raises:

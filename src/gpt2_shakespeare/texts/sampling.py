@@ -7,8 +7,8 @@ import tiktoken
 import torch
 from torch import Tensor
 
-from gpt2_shakespeare import config
 from gpt2_shakespeare.model.gpt import GPT, KVCache
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.runtime import evaluating
 
 CANDIDATES = (128, 1024, 8192)  # tokens that often, nearly always, and nearly surely, hold top_p
@@ -62,7 +62,7 @@ def generate(
 
 
 def continuations(
-    model: GPT, encoding: tiktoken.Encoding, prompt: str, seeds: Sequence[int], settings: config.Sampling
+    model: GPT, encoding: tiktoken.Encoding, prompt: str, seeds: Sequence[int], settings: schema.Sampling
 ) -> list[str]:
     """One continuation of the prompt for each seed, the prompt left out."""
     device = model.transformer.wte.weight.device

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import nn
 
-from gpt2_shakespeare import config
+from gpt2_shakespeare.params import schema
 
 
-def optimizers(model: nn.Module, settings: config.Optimizer) -> list[torch.optim.Optimizer]:
+def optimizers(model: nn.Module, settings: schema.Optimizer) -> list[torch.optim.Optimizer]:
     """AdamW with weight decay on matrices only, or on every parameter as in the reference; and before it Muon (Jordan
     2024) for the matrices of the blocks, if the settings have a rate for it.
 
@@ -31,7 +31,7 @@ def optimizers(model: nn.Module, settings: config.Optimizer) -> list[torch.optim
     return found
 
 
-def learning_rate(step: int, max_steps: int, settings: config.Optimizer) -> float:
+def learning_rate(step: int, max_steps: int, settings: schema.Optimizer) -> float:
     """Linear warmup over warmup_steps, then a cosine from learning_rate to min_lr at max_steps.
 
     Where max_steps <= warmup_steps the warmup never ends, as in the reference's one epoch (149 of 200).

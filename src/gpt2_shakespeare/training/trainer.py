@@ -22,11 +22,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from gpt2_shakespeare import config, paths, runtime
+from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.measure.losses import quick_loss
 from gpt2_shakespeare.model.gpt import GPT, INIT_STD, GPTConfig, ModelError, add_lora
 from gpt2_shakespeare.model.loss import Candidates
+from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.data import Batches, DataError, Renaming, Tokens
 from gpt2_shakespeare.training import checkpoint, optimizers, parallel
@@ -48,7 +49,7 @@ class Phase:
     steps: int
 
 
-def new_model(settings: config.FromScratch, vocab_size: int, seed: int) -> GPT:
+def new_model(settings: schema.FromScratch, vocab_size: int, seed: int) -> GPT:
     """A GPT-2 of the settings' shape with random weights, the same for the same seed."""
     runtime.seed_step(seed, 0)
     shape = GPTConfig(vocab_size=vocab_size, **settings.model.model_dump())
@@ -56,18 +57,18 @@ def new_model(settings: config.FromScratch, vocab_size: int, seed: int) -> GPT:
 
 
 def starting_model(
-    settings: config.FromScratch | config.FineTuning, encoding: tiktoken.Encoding, base: Path, seed: int
+    settings: schema.FromScratch | schema.FineTuning, encoding: tiktoken.Encoding, base: Path, seed: int
 ) -> GPT:
     """What a row's training starts from: random weights, or the base in the folder, with adapters for LoRA.
 
     Raises:
         ModelError: the base can't be read.
     """
-    if isinstance(settings, config.FromScratch):
+    if isinstance(settings, schema.FromScratch):
         model, std = new_model(settings, encoding.n_vocab, seed), INIT_STD
     else:  # spelling starts from zero where the embedding knows something already
         model, std = GPT.from_pretrained(base, **settings.dropouts()), 0.0
-    if isinstance(settings, config.LoRA):
+    if isinstance(settings, schema.LoRA):
         runtime.seed_step(seed, 0)
         add_lora(model, settings.rank, settings.alpha)
     if settings.spelling:
@@ -77,8 +78,8 @@ def starting_model(
 
 def plan(
     tokens: Tokens,
-    settings: config.Training,
-    context: Sequence[config.Context],
+    settings: schema.Training,
+    context: Sequence[schema.Context],
     seed: int,
     shapes: np.ndarray | None = None,
 ) -> list[Phase]:
@@ -141,8 +142,8 @@ class Trainer:
         model: GPT,
         train_tokens: Tokens,
         dev_tokens: Tokens,
-        settings: config.Training,
-        context: Sequence[config.Context],
+        settings: schema.Training,
+        context: Sequence[schema.Context],
         *,
         seed: int,
         machine: runtime.Runtime,
@@ -163,7 +164,7 @@ class Trainer:
         Raises:
             DataError: the text is shorter than a window.
             ModelError: a block_size is above the model's.
-            config.ConfigError: the processes can't share a step's micro-batches evenly.
+            schema.ParamsError: the processes can't share a step's micro-batches evenly.
         """
         self.model, self.settings, self.machine, self.seed, self.label = model, settings, machine, seed, label
         self.train_tokens, self.dev_tokens, self.context = train_tokens, dev_tokens, context
@@ -179,7 +180,7 @@ class Trainer:
                 )
         self.ranks = parallel.join(machine.device)
         if settings.grad_accum_steps % self.ranks.world_size:
-            raise config.ConfigError(
+            raise schema.ParamsError(
                 f"grad_accum_steps: {settings.grad_accum_steps} micro-batches a step can't be shared evenly by "
                 f"{self.ranks.world_size} processes; make it a multiple, and batch_size smaller"
             )

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from gpt2_shakespeare.errors import UserError
 
 
-class ConfigError(UserError, ValueError):
+class ParamsError(UserError, ValueError):
     """params.yaml can't be used; the message has one line for each problem."""
 
 
@@ -316,24 +316,24 @@ def load(path: str | Path = "params.yaml") -> Params:
     """Read and check params.yaml.
 
     Raises:
-        ConfigError: the file is missing, isn't YAML, or breaks the schema; one line for each problem.
+        ParamsError: the file is missing, isn't YAML, or breaks the schema; one line for each problem.
     """
     path = Path(path)
     try:
         raw = yaml.load(path.read_bytes(), _Loader)
     except OSError as error:
-        raise ConfigError(f"{path}: can't be read: {error.strerror}; run from the project's root") from None
+        raise ParamsError(f"{path}: can't be read: {error.strerror}; run from the project's root") from None
     except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     return parse(raw, str(path))
 
 
 def parse(raw: Any, where: str = "params.yaml") -> Params:
-    """Check an already parsed params.yaml; raises ConfigError as `load` does."""
+    """Check an already parsed params.yaml; raises ParamsError as `load` does."""
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{where}: {_line(problem)}" for problem in error.errors())) from None
+        raise ParamsError("\n".join(f"{where}: {_line(problem)}" for problem in error.errors())) from None
 
 
 def _line(problem: Any) -> str:
@@ -378,9 +378,9 @@ def _shown(value: Any) -> str:
 
 
 def change(table: Sampling, values: dict[str, Any]) -> Sampling:
-    """The table with some values changed (None leaves one as it is), checked; raises ConfigError."""
+    """The table with some values changed (None leaves one as it is), checked; raises ParamsError."""
     given = {key: value for key, value in values.items() if value is not None}
     try:
         return Sampling.model_validate(table.model_dump() | given)
     except ValidationError as error:
-        raise ConfigError("; ".join(map(_line, error.errors()))) from None
+        raise ParamsError("; ".join(map(_line, error.errors()))) from None

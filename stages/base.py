@@ -2,48 +2,46 @@
 
 from pathlib import Path
 
-from stage import conditions, in_processes, stage, train_into
+from stage import conditions, in_processes, no_arguments, stage, train_into
 
-from gpt2_shakespeare import paths, runtime
+from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.model import GPT, ModelError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 from gpt2_shakespeare.training.trainer import Trainer, new_model
 
-PRETRAINING_SEED = 0  # the base is one model, whatever the rows' seeds are
-
 
 def main() -> None:
-    params = schema.load()
-    scale, at = params.at_scale, paths.Paths(params.scale)
-    if scale.base.source == "pretrain":
+    no_arguments(__doc__)
+    settings = params.load()
+    scale, at = settings.at_scale, paths.Paths(settings.scale)
+    if scale.pretraining:
         in_processes(scale.runtime.processes)
     vocab_size = tokenizer.load(at.tokenizer).n_vocab
     machine = runtime.start(scale.runtime)
-    if scale.base.source == "pretrain":
-        trainer = pretraining(scale.base.pretrain, vocab_size, at, machine)
+    if scale.pretraining:
+        trainer = pretraining(scale.pretraining, vocab_size, at, machine)
         train_into(at.base, trainer, at, "base", scale.checkpoint_interval)
         return
     out = paths.fresh(at.base)
     with conditions(at.log("base"), machine):
         if scale.base.source == "hub":
-            from gpt2_shakespeare.corpora import (
-                assets,  # here: what is pinned by hash can't change with this module
-            )
+            from gpt2_shakespeare.corpora import assets  # here: what is pinned by hash can't change with it
 
             folder = assets.fetch_hub(scale.base.repo, scale.base.revision, paths.DOWNLOADS / "hub")
         else:
-            folder = Path(params.base_path)
+            folder = Path(settings.base_path)
         model = GPT.from_pretrained(folder)
         if model.config.vocab_size != vocab_size:
             raise ModelError(
                 f"{folder}: the base has {model.config.vocab_size} token types and the tokenizer {vocab_size}; "
                 "for a base with GPT-2's own tokens set tokenizer.source to gpt2 and vocab_size to 50257"
             )
-        if model.config.block_size < scale.finetune.block_size:
+        longest = max(row.settings.longest_window for row in settings.trained_rows if row.from_base)
+        if model.config.block_size < longest:
             raise ModelError(
-                f"{folder}: the base has block_size {model.config.block_size}, below finetune.block_size "
-                f"{scale.finetune.block_size}; lower that"
+                f"{folder}: the base has block_size {model.config.block_size}, and a row is fine-tuned on windows of "
+                f"{longest}; lower that row's block_size"
             )
         model.save_pretrained(out)
 
@@ -55,10 +53,10 @@ def pretraining(
     train, dev = (
         data.load_tokens(at.pretrain_tokens / f"{name}.npy", vocab_size) for name in ("train", "dev")
     )
-    model = new_model(settings, vocab_size, PRETRAINING_SEED)
+    model = new_model(settings, vocab_size, paths.BASE_SEED)
     return Trainer(
         model, train, dev, settings, settings.context,
-        seed=PRETRAINING_SEED, machine=machine, label="base",
+        seed=paths.BASE_SEED, machine=machine, label="base",
     )  # fmt: skip
 
 

@@ -1,17 +1,57 @@
-"""Check all of params.yaml, so that a wrong key is reported even when nothing else is stale."""
+"""Check all of params.yaml, so that a wrong key is reported even when nothing else is stale.
 
+With --show, print what is in force for a row, and where each value is written:
+
+    python stages/check.py --show scratch_tuned
+    python stages/check.py --show finetune --scale paper
+"""
+
+import argparse
+import json
 from pathlib import Path
 
 from stage import stage
 
-from gpt2_shakespeare.params import schema
+from gpt2_shakespeare import params
+from gpt2_shakespeare.params.layers import dotted
 
 
 def main() -> None:
-    schema.load()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--show", metavar="ROW", help="print the settings of a trained row; write nothing")
+    parser.add_argument("--scale", help="another one than params.yaml switches on; with --show")
+    args = parser.parse_args()
+    if args.scale and not args.show:
+        parser.error("--scale goes with --show")
+
+    settings = params.load()
+    if args.show:
+        print(shown(settings, args.show, args.scale or settings.scale))
+        return
     done = Path("data/params.checked")
     done.parent.mkdir(exist_ok=True)
-    done.write_text("params.yaml holds to its schema\n")  # constant: what follows is not made stale
+    done.write_text("params.yaml is valid\n")  # constant: what follows is not made stale
+
+
+def shown(settings: params.Params, name: str, scale: str) -> str:
+    """A row's settings, one a line, each with the place in params.yaml that it comes from."""
+    if scale not in settings.scales:
+        raise params.ParamsError(f"scale '{scale}' is none of {', '.join(settings.scales)}")
+    at_scale = settings.scales[scale]
+    rows = {row.name: row for row in at_scale.trained}
+    if name not in rows:
+        raise params.ParamsError(f"row '{name}' is none of the trained rows {', '.join(rows)}")
+    lines = [
+        (dotted(place), value, dotted(written)) for place, value, written in at_scale.merged[name].leaves()
+    ]
+    if rows[name].from_base and "epochs" not in at_scale.merged[name].values:
+        source = "epochs" if name == "finetune" else "long_epochs"
+        lines.insert(0, ("epochs", rows[name].epochs, source))
+    pairs = [(f"{key}: {json.dumps(value)}", where) for key, value, where in lines]
+    width = max(len(pair) for pair, _ in pairs)
+    return "\n".join([f"# {name} at scale {scale}", *(f"{pair:{width}}  # {where}" for pair, where in pairs)])
 
 
 if __name__ == "__main__":

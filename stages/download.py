@@ -3,17 +3,17 @@
 import shutil
 from pathlib import Path
 
-from stage import stage
+from stage import no_arguments, stage
 
-from gpt2_shakespeare import paths
+from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.corpora import assets, pastiche
-from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens.data import read_corpus
 
 
 def main() -> None:
-    params = schema.load()
-    scale, raw = params.at_scale, paths.fresh(paths.Paths(params.scale).raw)
+    no_arguments(__doc__)
+    settings = params.load()
+    scale, raw = settings.at_scale, paths.fresh(paths.Paths(settings.scale).raw)
     wanted: list[assets.Asset] = []
     if scale.tokenizer.source == "gpt2":
         wanted += assets.GPT2_BPE
@@ -22,13 +22,12 @@ def main() -> None:
     elif scale.corpus == "plays":
         (raw / "plays.txt").write_text(pastiche.plays())
     else:
-        read_corpus(Path(params.corpus_path))  # fail here, where the file is named as the user named it
-        shutil.copy(params.corpus_path, raw / "corpus.txt")
-    if scale.base.source == "pretrain":
-        if scale.base.pretrain.corpus == "novels":
-            wanted += assets.NOVELS
-        else:
-            (raw / "prose.txt").write_text(pastiche.prose())
+        read_corpus(Path(settings.corpus_path))  # fail here, where the file is named as the user named it
+        shutil.copy(settings.corpus_path, raw / "corpus.txt")
+    if scale.base.corpus == "novels":
+        wanted += assets.NOVELS
+    elif scale.base.corpus == "prose":
+        (raw / "prose.txt").write_text(pastiche.prose())
     if scale.tokenizer.source == "gpt2":  # for what is forgotten
         wanted.append(assets.WIKITEXT2_TEST)
     assets.fetch(wanted, raw, partial=paths.DOWNLOADS)

@@ -1,4 +1,4 @@
-"""Losses of one row with one seed, in fp32 whatever it was trained in. No training reads val."""
+"""Losses of one model, in fp32 whatever it was trained in. No training reads val."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,9 @@ import numpy as np
 from safetensors.numpy import save_file
 from stage import conditions, row_and_seed, stage
 
-from gpt2_shakespeare import paths, runtime
+from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure import kinds, losses
 from gpt2_shakespeare.model import GPT
-from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 
 LOSSES = ("train_loss", "dev_loss", "val_loss", "val_loss_reference")
@@ -18,12 +17,11 @@ OTHER_TOKENS = 16_384  # of each other text: more changes the second decimal
 
 
 def main() -> None:
-    args = row_and_seed(__doc__)
-
-    params = schema.load()
-    at = paths.Paths(params.scale)
-    machine = runtime.start(params.at_scale.runtime)
-    folder = at.model(args.row, args.seed)
+    settings = params.load()
+    row, seed = row_and_seed(__doc__, (row for row in settings.rows if row.has_model))
+    at = paths.Paths(settings.scale)
+    machine = runtime.start(settings.at_scale.runtime)
+    folder = at.model(row.name, seed)
     model = GPT.from_pretrained(folder).to(machine.device)
     tokens = {
         part: data.load_tokens(at.tokens(part), model.config.vocab_size) for part in ("train", "dev", "val")
@@ -38,7 +36,7 @@ def main() -> None:
     # the model in eval mode on as many train tokens as val has
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
-    out = at.evaluation(args.row, args.seed)
+    out = at.evaluation(row.name, seed)
     with conditions(at.log(f"evaluate-{out.stem}"), machine):
         result, each = measure(model, tokens)
         result |= kinds.split_losses(each["val"], masks)
@@ -46,7 +44,7 @@ def main() -> None:
         if model.config.block_size >= base.config.block_size:
             result |= losses.Forgetting(base, others, OTHER_TOKENS).measure(model)
         result |= names.measure(model)
-        if args.row != "base":
+        if row.trained:
             last = folder / paths.LAST  # there only if the best weights are of an earlier step
             ended = (
                 measure(GPT.from_pretrained(last).to(machine.device), tokens)[0] if last.is_dir() else result
@@ -59,7 +57,7 @@ def main() -> None:
     )
     result |= {"parameters": model.n_params(), "block_size": model.config.block_size}
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({part: each[part] for part in ("dev", "val")}, at.token_losses(args.row, args.seed))
+    save_file({part: each[part] for part in ("dev", "val")}, at.token_losses(row.name, seed))
     out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
 
 

@@ -4,18 +4,17 @@ import json
 from collections.abc import Callable
 
 import numpy as np
-from stage import stage
+from stage import no_arguments, stage
 
-from gpt2_shakespeare import paths
+from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.baselines import ngram
 from gpt2_shakespeare.measure import kinds
-from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 
 
 def main() -> None:
-    params = schema.load()
-    at = paths.Paths(params.scale)
+    no_arguments(__doc__)
+    at = paths.Paths(params.load().scale)
     corpus = json.loads(at.corpus_facts.read_text())
     vocab_size = corpus["vocab_size"]
     tokens = {part: data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev", "val")}
@@ -28,6 +27,7 @@ def main() -> None:
     }
     masks = kinds.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
     tokens["train"] = tokens["train"][: len(tokens["val"])]  # as for the trained rows
+    paths.fresh(at.baseline("").parent)
     for row, probabilities in rows.items():
         p = {part: probabilities(tokens[part]) for part in tokens}
         result: dict[str, float] = {f"{part}_loss": ngram.loss(p[part]) for part in p}
@@ -37,9 +37,7 @@ def main() -> None:
         )
         if row == "trigram_cache":
             result |= {"cache_weight": cache.weight, "cache_size": cache.size}
-        out = at.evaluation(row, 0)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+        at.baseline(row).write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

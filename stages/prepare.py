@@ -1,26 +1,28 @@
-"""Tokenizer, token files of train, dev and val, those that a base of our own is pretrained on, and other texts."""
+"""The tokenizer, and the token ids of train, dev and val, of our own base's corpus, and of other kinds of text."""
 
 import json
 import shutil
 
-from stage import stage
+from stage import no_arguments, stage
 
-from gpt2_shakespeare import paths
+from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.corpora import assets
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 
 
 def main() -> None:
-    params = schema.load()
-    scale, at = params.at_scale, paths.Paths(params.scale)
+    no_arguments(__doc__)
+    settings = params.load()
+    scale, at = settings.at_scale, paths.Paths(settings.scale)
     names = {"tinyshakespeare": assets.TINY_SHAKESPEARE.path, "plays": "plays.txt", "path": "corpus.txt"}
     corpus = data.read_corpus(at.raw / names[scale.corpus])
-    pretrain = _pretraining_texts(scale, at) if scale.base.source == "pretrain" else {}
+    pretrain = _pretraining_texts(scale.base, at) if scale.base.corpus else {}
     other = {"base_corpus": pretrain.pop("held_out")} if pretrain else {}
     if scale.tokenizer.source == "gpt2":
         other["wikitext"] = [data.read_corpus(at.raw / assets.WIKITEXT2_TEST.path)]
 
+    paths.fresh(at.corpus)
     folder = paths.fresh(at.tokenizer)
     if scale.tokenizer.source == "gpt2":
         for asset in assets.GPT2_BPE:
@@ -30,11 +32,7 @@ def main() -> None:
         texts = [corpus[int(0.06 * len(corpus)) : int(0.88 * len(corpus))], *pretrain.get("train", ())]
         encoding = tokenizer.train(texts, scale.tokenizer.vocab_size, folder)
 
-    blocks = [scale.finetune.block_size, scale.finetune_tuned.block_size, scale.finetune_lora.block_size]
-    blocks += [phase.block_size for phase in (*scale.scratch.context, *scale.scratch_tuned.context)]
-    if scale.base.source == "pretrain":
-        blocks.append(scale.base.pretrain.model.block_size)
-    parts = data.split(data.encode(encoding, [corpus]), max(blocks))
+    parts = data.split(data.encode(encoding, [corpus]), scale.model.block_size)
     for name, tokens in parts.items():
         data.save_tokens(at.tokens(name), tokens)
     for folder, found in ((at.pretrain_tokens, pretrain), (at.other_tokens, other)):
@@ -50,9 +48,9 @@ def main() -> None:
     at.corpus_facts.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 
-def _pretraining_texts(scale: schema.Scale, at: paths.Paths) -> dict[str, list[str]]:
+def _pretraining_texts(base: schema.Base, at: paths.Paths) -> dict[str, list[str]]:
     """Documents to pretrain on (`train`), and others that the base never sees (`dev`, `held_out`)."""
-    if scale.base.pretrain.corpus == "prose":
+    if base.corpus == "prose":
         text = data.read_corpus(at.raw / "prose.txt")
         ends = [text.index("\n\n", int(share * len(text))) for share in (0.9, 0.95)]
         parts = [text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] :]]

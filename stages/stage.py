@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ sys.path.insert(0, str(SOURCE))
 
 import gpt2_shakespeare  # noqa: E402
 from gpt2_shakespeare.errors import Interrupted, UserError  # noqa: E402
-from gpt2_shakespeare.params import schema  # noqa: E402
+from gpt2_shakespeare.params import Row  # noqa: E402
 
 if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
     from gpt2_shakespeare.paths import Paths
@@ -59,19 +59,26 @@ def stage(main: Callable[[], None]) -> None:
         )
 
 
-def row_and_seed(description: str | None) -> argparse.Namespace:
-    """The arguments of a stage that looks at one trained model: `row` and `seed`."""
+def no_arguments(description: str | None) -> None:
+    """For a stage that takes none: `--help` tells what it does, anything else is refused."""
+    argparse.ArgumentParser(description=description).parse_args()
+
+
+def row_and_seed(description: str | None, rows: Iterable[Row]) -> tuple[Row, int]:
+    """The arguments of a stage that makes or looks at one model: `row`, one of these, and `--seed`."""
+    by_name = {row.name: row for row in rows}
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("row", choices=schema.MODEL_ROWS)
-    parser.add_argument("--seed", type=int, default=0, help="the base is one for all seeds")
-    return parser.parse_args()
+    parser.add_argument("row", choices=by_name)
+    parser.add_argument("--seed", type=int, required=True, help="0 for the base, which is one for all seeds")
+    args = parser.parse_args()
+    return by_name[args.row], args.seed
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], int | None]]:
-    """Inside, SIGTERM and SIGINT (Ctrl-C) only leave a note, which the function that is given returns.
+    """Inside, SIGTERM and SIGINT (Ctrl-C) are only noted: the function that is given returns the signal's number.
 
-    A second signal acts as ever, for who can't wait.
+    A second signal acts at once, as it always does.
     """
     received: list[int] = []
 
@@ -132,18 +139,30 @@ def conditions(log: Path, machine: "Runtime") -> Iterator[None]:
     log.write_text(json.dumps(facts, indent=2) + "\n")
 
 
-def train_into(out: Path, trainer: "Trainer", at: "Paths", name: str, checkpoint_interval: int) -> None:
-    """Run a training, from its last checkpoint where there is one, into an empty folder."""
-    from gpt2_shakespeare.paths import fresh
+def train_into(
+    out: Path,
+    trainer: "Trainer",
+    at: "Paths",
+    name: str,
+    checkpoint_interval: int,
+    history: Path | None = None,
+) -> None:
+    """Run a training into an empty folder, from its last checkpoint where there is one.
+
+    Args:
+        history: where the losses at every evaluation go; beside the model if it is None.
+    """
+    from gpt2_shakespeare.paths import HISTORY, fresh
     from gpt2_shakespeare.training.checkpoint import Checkpoints
 
+    history = history or out / HISTORY
     checkpoints = Checkpoints(at.checkpoints(name), trainer.fingerprint(), checkpoint_interval)
     with interruptible() as interrupted:
         if trainer.ranks.rank:
-            trainer.run(out, checkpoints, interrupted)
+            trainer.run(out, checkpoints, interrupted, history=history)
         else:
             with checkpoints.lock(), conditions(at.log(name), trainer.machine):
-                trainer.run(fresh(out), checkpoints, interrupted)
+                trainer.run(fresh(out), checkpoints, interrupted, history=history)
 
 
 def in_processes(processes: int) -> None:

@@ -1,22 +1,30 @@
-"""Where every artefact lies, as a function of the scale and the row. dvc.yaml names the same places."""
+"""Where every artefact lies, as a function of scale, row and seed. dvc.yaml names the same places."""
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpt2_shakespeare.params import schema
-
 # Inside a model's folder, beside config.json and model.safetensors:
-HISTORY = "history.csv"  # losses at every evaluation
+HISTORY = "history.csv"  # losses at every evaluation, of our own base; those of a row are at Paths.history
 TRAINING = "training.json"  # how training ended
 LAST = "last"  # weights of the last step, there only if the best ones are of an earlier step
 
 DOWNLOADS = Path(".downloads")  # partial downloads: outside DVC's outs, which DVC deletes before a stage runs
+BASE_SEED = 0  # the base is one model for all seeds
+
+
+def _named(row: str, seed: int | None) -> str:
+    if row == "base":
+        seed = BASE_SEED
+    return row if seed is None else f"{row}-{seed}"
 
 
 @dataclass(frozen=True)
 class Paths:
-    """All paths of one scale, relative to the project's root."""
+    """All paths of one scale, relative to the project's root.
+
+    A `seed` is that of a trained row; the base, baselines, ensembles and `human` (val itself) have one file for all.
+    """
 
     scale: str
 
@@ -26,21 +34,26 @@ class Paths:
 
     @property
     def raw(self) -> Path:
-        """The corpora and the tokenizer's files, as `download` fetched or made them."""
+        """The texts and the tokenizer's files, as `download` fetched or made them."""
         return self.data / "raw"
 
     @property
+    def corpus(self) -> Path:
+        """All that training may see of the corpus: the tokenizer, train and dev."""
+        return self.data / "corpus"
+
+    @property
     def tokenizer(self) -> Path:
-        return self.data / "tokenizer"
+        return self.corpus / "tokenizer"
 
     @property
     def corpus_facts(self) -> Path:
         """Counts that later stages need: tokens and characters of each part."""
-        return self.data / "corpus.json"
+        return self.corpus / "facts.json"
 
     def tokens(self, part: str) -> Path:
         """Token ids of `train`, `dev` or `val`."""
-        return self.data / f"{part}.npy"
+        return (self.data if part == "val" else self.corpus) / f"{part}.npy"
 
     @property
     def pretrain_tokens(self) -> Path:
@@ -52,43 +65,51 @@ class Paths:
         """Folder with texts of other kinds than the corpus, which no model has seen: what is forgotten shows there."""
         return self.data / "other"
 
+    def model(self, row: str, seed: int | None = None) -> Path:
+        return Path("models") / self.scale / row / str(BASE_SEED if row == "base" else seed)
+
     @property
     def base(self) -> Path:
-        return Path("models") / self.scale / "base"
+        return self.model("base")
 
-    def model(self, row: str, seed: int) -> Path:
-        """Model of a row; the base is one for all seeds."""
-        return self.base if row == "base" else Path("models") / self.scale / row / str(seed)
+    def history(self, row: str, seed: int | None = None) -> Path:
+        """Losses at every evaluation during training."""
+        return self.data / "histories" / f"{_named(row, seed)}.csv"
 
-    def evaluation(self, row: str, seed: int) -> Path:
-        """Losses of a row; baselines and the base are one for all seeds."""
-        name = f"{row}-{seed}" if row in schema.TRAINED_ROWS else row
-        return (self.ensembles if row in schema.ENSEMBLES else self.data / "evaluation") / f"{name}.json"
+    def evaluation(self, row: str, seed: int | None = None) -> Path:
+        """Losses of a model."""
+        return self.data / "evaluation" / f"{_named(row, seed)}.json"
+
+    def token_losses(self, row: str, seed: int | None = None) -> Path:
+        """Losses of every token of dev and val, beside the evaluation."""
+        return self.evaluation(row, seed).with_suffix(".safetensors")
+
+    def baseline(self, row: str) -> Path:
+        return self.data / "baselines" / f"{row}.json"
 
     @property
     def ensembles(self) -> Path:
         return self.data / "ensembles"
 
-    def token_losses(self, row: str, seed: int) -> Path:
-        """Losses of every token of dev and val, beside the evaluation."""
-        return self.evaluation(row, seed).with_suffix(".safetensors")
+    def ensemble(self, row: str) -> Path:
+        return self.ensembles / f"{row}.json"
 
-    def analysis(self, row: str, seed: int) -> Path:
-        """Figures of a row's texts; those of `human`, which is val itself, and of the base are one for all seeds."""
-        name = f"{row}-{seed}" if row in schema.TRAINED_ROWS else row
-        return self.data / "analysis" / f"{name}.json"
+    def texts(self, row: str, seed: int | None = None) -> Path:
+        """Samples and figures of a row's texts."""
+        return self.data / "texts" / f"{_named(row, seed)}.json"
 
     def decoding(self, row: str) -> Path:
-        """The same figures for every temperature and top_p, with the first seed's model."""
+        """The figures for every temperature and top_p, with the first seed's model."""
         return self.data / "decoding" / f"{row}.json"
-
-    @property
-    def samples(self) -> Path:
-        return self.data / "samples.json"
 
     @property
     def metrics(self) -> Path:
         return Path("metrics") / self.scale
+
+    @property
+    def rows(self) -> Path:
+        """One file a row: what `dvc metrics show` prints."""
+        return self.metrics / "rows"
 
     def checkpoints(self, name: str) -> Path:
         """Training state of a run that isn't done; outside DVC's outs, in a folder that git ignores."""

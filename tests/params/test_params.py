@@ -6,17 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 from tiny import fuzz
 
+from gpt2_shakespeare import params
 from gpt2_shakespeare.errors import UserError
-from gpt2_shakespeare.params import schema
-from gpt2_shakespeare.params.schema import Params, ParamsError
+from gpt2_shakespeare.params import Params, ParamsError, schema
+from gpt2_shakespeare.params.rows import BASELINES
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-RAW = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+RAW = YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8"))
 MISSING = object()
 HUGE = int("f" * 5000, 16)  # Python refuses to write out so many digits
 
@@ -38,41 +39,46 @@ def changed(key, value, raw=RAW):
 def problems(raw):
     """The lines of the error that these settings raise."""
     with pytest.raises(ParamsError) as caught:
-        schema.parse(raw)
+        params.parse(raw)
     return str(caught.value).split("\n")
 
 
 def problems_of_file(path):
     with pytest.raises(ParamsError) as caught:
-        schema.load(path)
+        params.load(path)
     return str(caught.value).split("\n")
 
 
 # --- the committed file --------------------------------------------------------------------------
 
 
+def row(name, scale, raw=RAW):
+    (found,) = [row for row in params.parse(raw).scales[scale].trained if row.name == name]
+    return found
+
+
 def test_the_committed_settings_load():
-    params = schema.load(PARAMS)
-    assert set(params.scales) == {"demo", "laptop", "paper"}
-    assert params.at_scale is params.scales[params.scale]
-    assert (params.sample.temperature, params.sample.top_p) == (0.8, 0.9)
+    found = params.load(PARAMS)
+    assert set(found.scales) == {"demo", "laptop", "paper"}
+    assert found.at_scale is found.scales[found.scale].settings
+    assert (found.sample.temperature, found.sample.top_p) == (0.8, 0.9)
 
 
 def test_greedy_is_one_setting_of_the_grid_whatever_top_p():
-    analysis = schema.parse(changed("analysis.temperatures", [0, 0.8])).analysis
+    analysis = params.parse(changed("analysis.temperatures", [0, 0.8])).analysis
     assert analysis.decodings() == [(0, 1), *((0.8, top_p) for top_p in analysis.top_ps)]
-    committed = schema.parse(RAW)
+    committed = params.parse(RAW)
     decodings = committed.analysis.decodings()
     assert {(0, 1), (1, 1), (committed.sample.temperature, committed.sample.top_p)} <= set(decodings)
 
 
 @pytest.mark.parametrize("scale", ["demo", "laptop", "paper"])
 def test_every_scale_can_be_switched_on(scale):
-    assert schema.parse(changed("scale", scale)).at_scale == schema.parse(RAW).scales[scale]
+    assert params.parse(changed("scale", scale)).at_scale == params.parse(RAW).scales[scale].settings
 
 
 def test_the_paper_scale_fine_tunes_as_the_reference_does():
-    paper = schema.load(PARAMS).scales["paper"].finetune
+    paper = row("finetune", "paper").settings
     assert (paper.learning_rate, paper.min_lr, paper.warmup_steps) == (1e-5, 0, 200)
     assert (paper.batch_size, paper.grad_accum_steps) == (16, 1)
     assert (paper.block_size, paper.stride) == (1024, 128)
@@ -82,8 +88,7 @@ def test_the_paper_scale_fine_tunes_as_the_reference_does():
 
 
 def test_the_paper_scale_trains_the_reference_shape_from_scratch():
-    scale = schema.load(PARAMS).scales["paper"]
-    scratch = scale.scratch
+    scale, scratch = params.load(PARAMS).scales["paper"].settings, row("scratch", "paper").settings
     assert scratch.model.model_dump() == {"block_size": 1024, "n_layer": 12, "n_head": 12, "n_embd": 768}
     assert [phase.block_size for phase in scratch.context] == [128, 512, 1024]
     assert (scratch.batch_size, scratch.stride, scratch.warmup_steps, scratch.patience) == (16, 128, 200, 2)
@@ -97,24 +102,82 @@ def test_the_paper_scale_trains_the_reference_shape_from_scratch():
 
 
 def test_reading_the_settings_does_not_import_torch():
-    code = (
-        "import sys, gpt2_shakespeare.params.schema, gpt2_shakespeare.paths; sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys, gpt2_shakespeare.params, gpt2_shakespeare.paths; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_every_trained_row_has_a_section_and_epochs_that_exist():
-    for section, epochs in schema.TRAINED_ROWS.values():
-        assert section in schema.Scale.model_fields
-        assert epochs is None or epochs in Params.model_fields
-    assert ("base", *schema.TRAINED_ROWS) == schema.MODEL_ROWS
-    assert (*schema.BASELINES, *schema.MODEL_ROWS, *schema.ENSEMBLES) == schema.ROWS
-    assert {member for member, _ in schema.ENSEMBLES.values()} <= schema.TRAINED_ROWS.keys()
+# --- rows and layers -----------------------------------------------------------------------------
+
+
+def test_the_rows_of_the_table_are_those_that_the_file_lists_in_its_order():
+    found = params.load(PARAMS)
+    trained = [*RAW["rows"]["from_random"], "finetune", *RAW["rows"]["from_base"]]
+    assert [row.name for row in found.rows] == [*BASELINES, "base", *trained, *RAW["ensembles"]]
+    assert [row.name for row in found.rows if row.trained] == trained
+    assert [row.name for row in found.rows if row.from_base] == ["finetune", *RAW["rows"]["from_base"]]
+    assert {row.of for row in found.ensembles} <= set(trained)
+    assert found.row("finetune_lora").kind == "lora" and isinstance(
+        found.row("finetune_lora").settings, schema.LoRA
+    )
+    with pytest.raises(ParamsError, match="row 'huge' is none of unigram, "):
+        found.row("huge")
+
+
+def test_epochs_belong_to_finetune_and_long_epochs_to_the_other_rows_from_the_base():
+    raw = changed("epochs", 2, changed("long_epochs", 9))
+    assert row("finetune", "demo", raw).epochs == 2
+    assert row("finetune_long", "demo", raw).epochs == row("finetune_lora", "demo", raw).epochs == 9
+    assert row("scratch", "demo", raw).epochs is None
+    raw = changed("scales.demo.rows.finetune_long.epochs", 3, raw)
+    assert row("finetune_long", "demo", raw).epochs == 3 and row("finetune_lora", "demo", raw).epochs == 9
+
+
+def test_a_row_that_is_added_takes_the_layers_below_it():
+    raw = changed("rows.from_base", [*RAW["rows"]["from_base"], "finetune_slow"])
+    for table in (raw["defaults"], *raw["scales"].values()):
+        table["rows"]["finetune_slow"] = {"learning_rate": 0.0005}
+    for scale in raw["scales"]:
+        rate = 0.0005
+        added, plain = row("finetune_slow", scale, raw).settings, row("finetune", scale).settings
+        assert added.model_dump() == plain.model_dump() | {"learning_rate": rate}
+    assert params.parse(raw).rows[-4].name == "finetune_slow"  # before the ensembles
+
+
+def test_the_last_layer_wins_and_is_shown():
+    place = "scales.demo.rows.finetune"
+    for key, layer in (
+        ("weight_decay", "defaults.training"), ("weight_decay", "scales.demo.training"),
+        ("weight_decay", "scales.demo.finetuning"), ("weight_decay", "defaults.rows.finetune"),
+        ("weight_decay", place),
+    ):  # fmt: skip
+        raw = changed(f"{layer}.{key}", 0.25)
+        assert row("finetune", "demo", raw).settings.weight_decay == 0.25
+        merged = params.parse(raw).scales["demo"].merged["finetune"]
+        assert merged.place_of((key,)) == (*layer.split("."), key)
+
+
+def test_tables_are_merged_key_by_key_and_lists_replaced():
+    tuned = row("scratch_tuned", "laptop").settings
+    assert tuned.model.model_dump() == {"block_size": 128, "n_layer": 4, "n_head": 4, "n_embd": 256}
+    raw = changed("scales.laptop.rows.scratch_tuned.renaming", {"below": 7})
+    assert row("scratch_tuned", "laptop", raw).settings.renaming.model_dump() == {"share": 0.2, "below": 7}
+    raw = changed("scales.laptop.rows.scratch_tuned.renaming", None)
+    assert row("scratch_tuned", "laptop", raw).settings.renaming is None
+
+
+def test_a_setting_that_no_layer_has_is_missing_in_every_row():
+    found = problems(changed("defaults.training.weight_decay", MISSING))
+    assert f"params.yaml: {SCRATCH}.weight_decay: missing" in found
+    assert "params.yaml: scales.demo.pretraining.weight_decay: missing" in found
+
+
+def test_the_phases_of_a_context_keep_their_order():
+    assert [phase.epochs for phase in row("scratch", "laptop").settings.context] == [1, 1, 4]
 
 
 # --- mistakes ------------------------------------------------------------------------------------
 
-SCRATCH = "scales.demo.scratch"
+SCRATCH = "scales.demo.rows.scratch"
 
 
 @pytest.mark.parametrize(
@@ -150,29 +213,36 @@ SCRATCH = "scales.demo.scratch"
         ("sample.prompts", [], "sample.prompts: List should have at least 1 item"),
         ("sample.prompts", [""], "sample.prompts.0: String should have at least 1 character"),
         ("scales", {}, "scales: Dictionary should have at least 1 item"),
-        ("scales.demo", None, "scales.demo: Input should be a valid dictionary"),
-        (f"{SCRATCH}.model", MISSING, f"{SCRATCH}.model: missing"),
-        (f"{SCRATCH}.model.n_head", 7, f"{SCRATCH}.model.n_embd: 48 is not divisible by n_head 7"),
-        (f"{SCRATCH}.model.block_size", 1, f"{SCRATCH}.model.block_size: Input should be greater than"),
+        ("scales.demo", None, "scales.demo: Input should be a valid dictionary (it is None)"),
+        ("scales.demo.rows", None, "scales.demo.rows: Input should be a valid dictionary (it is None)"),
+        ("scales.demo.rows", MISSING, "scales.demo.rows: missing"),
+        ("scales.demo.training", MISSING, "scales.demo.training: missing"),
+        ("scales.demo.training", [1], "scales.demo.training: Input should be a valid dictionary"),
+        ("defaults", MISSING, "defaults: missing"),
+        ("defaults.training.beta2", 1.0, "defaults.training.beta2: Input should be less than 1 (it is 1.0)"),
+        ("scales.demo.training.beta2", 2, "scales.demo.training.beta2: Input should be less than 1 (it is 2)"),
+        ("scales.demo.finetuning.beta2", 2, "scales.demo.finetuning.beta2: Input should be less than 1"),
+        ("scales.demo.pretraining.beta2", 2, "scales.demo.pretraining.beta2: Input should be less than 1"),
+        ("scales.demo.pretraining.learning_rate", MISSING, "scales.demo.pretraining.learning_rate: missing"),
+        ("scales.demo.base.corpus", MISSING, "scales.demo.base.corpus: prose or novels where base.source"),
+        ("scales.paper.base.corpus", "novels", "scales.paper.base.corpus: prose or novels where base.source"),
+        ("scales.demo.model", MISSING, "scales.demo.model: missing"),
+        ("scales.demo.model.n_head", 7, "scales.demo.model.n_embd: 48 is not divisible by n_head 7"),
+        ("scales.laptop.rows.scratch_tuned.model.n_head", 3, "scales.laptop.rows.scratch_tuned.model.n_embd: 256"),
+        (f"{SCRATCH}.learning_rate", None, f"{SCRATCH}.learning_rate: Input should be a valid number (it is None)"),
         (f"{SCRATCH}.min_lr", 0.1, f"{SCRATCH}.min_lr: 0.1 is above learning_rate 0.003"),
         (f"{SCRATCH}.learning_rate", 0, f"{SCRATCH}.learning_rate: Input should be greater than 0"),
         (f"{SCRATCH}.beta2", 1.0, f"{SCRATCH}.beta2: Input should be less than 1 (it is 1.0)"),
-        (f"{SCRATCH}.embd_dropout", 1, f"{SCRATCH}.embd_dropout: Input should be less than 1 (it is 1)"),
+        (f"{SCRATCH}.dropout", 1, f"{SCRATCH}.dropout: Input should be less than 1 (it is 1)"),
         (f"{SCRATCH}.grad_clip", 0.0, f"{SCRATCH}.grad_clip: Input should be greater than 0 (it is 0.0)"),
         (f"{SCRATCH}.decay", "some", f"{SCRATCH}.decay: Input should be 'matrices' or 'all' (it is 'some')"),
         (f"{SCRATCH}.patience", 0, f"{SCRATCH}.patience: Input should be greater than 0 (it is 0)"),
         (f"{SCRATCH}.stride", True, f"{SCRATCH}.stride: Input should be a valid integer (it is True)"),
-        (f"{SCRATCH}.context", [], f"{SCRATCH}.context: List should have at least 1 item"),
-        (
-            f"{SCRATCH}.context",
-            [{"block_size": 64, "epochs": 1}, {"block_size": 256, "epochs": 1}],
-            f"{SCRATCH}.context: block_size 256 is above the model's 128",
-        ),
-        (
-            f"{SCRATCH}.context",
-            [{"block_size": 128, "epochs": 0}],
-            f"{SCRATCH}.context.0.epochs: Input should be greater than 0",
-        ),
+        (f"{SCRATCH}.context", [], f"{SCRATCH}.context: Value should have at least 1 item"),
+        (f"{SCRATCH}.context", {}, f"{SCRATCH}.context: Value should have at least 1 item"),
+        (f"{SCRATCH}.context", {64: 1, 256: 1}, f"{SCRATCH}.context: block_size 256 is above the model's 128"),
+        (f"{SCRATCH}.context", {128: 0}, f"{SCRATCH}.context.0.epochs: Input should be greater than 0"),
+        (f"{SCRATCH}.context", {"long": 1}, f"{SCRATCH}.context.0.block_size: Input should be a valid integer"),
         ("scales.demo.runtime.compile", "yes", "scales.demo.runtime.compile: Input should be a valid boolean"),
         ("scales.demo.runtime.compile", 1, "scales.demo.runtime.compile: Input should be a valid boolean"),
         ("scales.demo.runtime.device", "tpu", "scales.demo.runtime.device: Input should be 'auto', 'cpu' or"),
@@ -193,10 +263,15 @@ def test_a_wrong_value_gets_one_line_that_names_the_key(key, value, wanted):
         ("epoch", "epochs"),
         ("sample.temprature", "temperature"),
         ("sample.top-p", "top_p"),
-        ("scales.demo.finetune.learning_rte", "learning_rate"),
-        ("scales.demo.scratch.model.n_heads", "n_head"),
+        ("scales.demo.rows.finetune.learning_rte", "learning_rate"),
+        ("scales.demo.training.learning_rte", "learning_rate"),
+        ("defaults.training.learning_rte", "learning_rate"),
+        ("scales.demo.model.n_heads", "n_head"),
         ("scales.demo.runtime.thread", "threads"),
-        ("scales.demo.finetune.dropout", "embd_dropout"),
+        ("scales.demo.trainings", "training"),
+        ("scales.demo.rows.finetune.attn_dropot", "attn_dropout"),
+        ("rows.from_bse", "from_base"),
+        ("default", "defaults"),
     ],
 )
 def test_an_unknown_key_gets_the_nearest_name(key, near):
@@ -211,7 +286,7 @@ def test_the_suggestion_is_a_key_of_the_same_table():
     assert problems(changed("seed", 1)) == ["params.yaml: seed: unknown key; did you mean 'seeds'?"]
 
 
-@pytest.mark.parametrize("key", ["sample.stride", "scales.demo.finetune.epochs", "scales.demo.n_head"])
+@pytest.mark.parametrize("key", ["sample.stride", "scales.demo.rows.finetune.epochs", "scales.demo.n_head"])
 def test_a_key_of_another_table_is_not_suggested_to_itself(key):
     (line,) = problems(changed(key, 1))
     assert line.startswith(f"params.yaml: {key}: unknown key")
@@ -221,48 +296,86 @@ def test_a_key_of_another_table_is_not_suggested_to_itself(key):
 def test_all_problems_are_reported_at_once():
     raw = changed("epochs", "six")
     raw = changed("sample.top_p", 2, raw)
-    raw = changed("scales.paper.finetune.stride", 0, raw)
-    raw = changed("scales.laptop.scratch.model.n_head", 3, raw)
+    raw = changed("scales.paper.rows.finetune.stride", 0, raw)
+    raw = changed("scales.paper.model.n_head", 7, raw)
     raw = changed("scales.demo.curpus", "plays", raw)
     keys = {line.split(": ")[1] for line in problems(raw)}
     assert keys == {
         "epochs",
         "sample.top_p",
-        "scales.paper.finetune.stride",
-        "scales.laptop.scratch.model.n_embd",
+        "scales.paper.rows.finetune.stride",
+        "scales.paper.model.n_embd",
         "scales.demo.curpus",
     }
 
 
 def test_numbers_without_a_dot_are_floats():
-    """PyYAML reads `1e-4` as a string."""
-    assert yaml.safe_load("1e-4") == "1e-4"
-    params = schema.parse(changed("scales.demo.scratch.min_lr", "1e-4"))
-    assert params.scales["demo"].scratch.min_lr == 1e-4
-    params = schema.parse(changed("sample.temperature", 1))
-    assert isinstance(params.sample.temperature, float)
+    """As text too: PyYAML writes 1e-05, and reads it as a string."""
+    assert row("scratch", "demo", changed(f"{SCRATCH}.min_lr", "1e-4")).settings.min_lr == 1e-4
+    assert isinstance(params.parse(changed("sample.temperature", 1)).sample.temperature, float)
 
 
 def test_a_setting_cannot_be_changed_in_place():
-    with pytest.raises(ValueError, match="frozen"):
-        schema.parse(RAW).epochs = 3
+    with pytest.raises(AttributeError, match="cannot assign"):
+        params.parse(RAW).epochs = 3
 
 
 def test_seeds_that_torch_cannot_take_are_refused():
-    schema.parse(changed("seeds", [2**31 - 1]))
+    params.parse(changed("seeds", [2**31 - 1]))
     assert problems(changed("seeds", [2**32]))[0].startswith("params.yaml: seeds.0: ")
 
 
 def test_fine_tuning_on_longer_windows_than_our_own_base_has_is_refused():
     """Before the base is pretrained, not after."""
-    (line,) = problems(changed("scales.demo.finetune.block_size", 256))
+    (line,) = problems(changed("scales.demo.rows.finetune.block_size", 256))
     assert line.startswith("params.yaml: scales.demo") and "256" in line and "128" in line
 
 
 def test_a_last_phase_that_leaves_positions_untrained_is_refused():
     """Evaluation and sampling use the model's whole block_size."""
-    (line,) = problems(changed("scales.demo.scratch.context", [{"block_size": 64, "epochs": 1}]))
-    assert line.startswith("params.yaml: scales.demo.scratch.context: ")
+    (line,) = problems(changed(f"{SCRATCH}.context", {64: 1}))
+    assert line.startswith(f"params.yaml: {SCRATCH}.context: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (lambda raw: raw["rows"]["from_base"].append("finetune_slow"),
+         [f"{table}.rows.finetune_slow: missing, and `rows` lists it; an empty {{}} will do"
+          for scale in ("demo", "laptop", "paper") for table in ("defaults", f"scales.{scale}")]),
+        (lambda raw: raw["scales"]["demo"]["rows"].update(scrach={}),
+         ["scales.demo.rows.scrach: `rows` lists no such row; did you mean 'scratch'?"]),
+        (lambda raw: raw["defaults"]["rows"].update(huge={}), ["defaults.rows.huge: `rows` lists no such row"]),
+        (lambda raw: raw["rows"]["from_base"].append("scratch"),
+         ["rows.from_base: 'scratch' is also in rows.from_random; a row has one place"]),
+        (lambda raw: raw["rows"]["from_random"].append("scratch"),
+         ["rows.from_random: 'scratch' is also in rows.from_random; a row has one place"]),
+        (lambda raw: raw["rows"]["from_random"].append("finetune"),
+         ["rows.from_random: 'finetune' is always there; give another name"]),
+        (lambda raw: raw["rows"]["from_random"].append("human"),
+         ["rows.from_random: 'human' is always there; give another name"]),
+        (lambda raw: raw["rows"]["from_random"].append("../up"),
+         ["rows.from_random.2: String should match pattern '^[a-z][a-z0-9_]*$' (it is '../up')"]),
+        (lambda raw: raw["ensembles"].update(scratch={"of": "scratch_tuned"}),
+         ["ensembles: 'scratch' is also in rows.from_random; a row has one place"]),
+        (lambda raw: raw["ensembles"]["finetune_ensemble"].update(of="finetune_tunned"),
+         ["ensembles.finetune_ensemble.of: 'finetune_tunned' is no trained row; did you mean 'finetune_tuned'?"]),
+        (lambda raw: raw["scales"]["demo"]["rows"]["finetune_lora"].update(kind="dora"),
+         ["scales.demo.rows.finetune_lora.kind: 'dora' is none of finetune, lora"]),
+        (lambda raw: raw["defaults"]["rows"]["finetune_lora"].pop("rank"),
+         ["scales.demo.rows.finetune_lora.rank: missing", "scales.paper.rows.finetune_lora.rank: missing"]),
+        (lambda raw: raw["scales"]["demo"]["rows"]["finetune_long"].update(epochs=0),
+         ["scales.demo.rows.finetune_long.epochs: Input should be a whole number above 0 (it is 0)"]),
+        (lambda raw: raw["scales"]["demo"]["rows"]["finetune"].update(rank=3),
+         ["scales.demo.rows.finetune.rank: unknown key"]),
+        (lambda raw: raw["scales"]["demo"]["rows"].update(scratch=None),
+         ["scales.demo.rows.scratch: Input should be a valid dictionary (it is None)"]),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_declared_wrongly_gets_lines_that_name_the_place(change, wanted):
+    raw = copy.deepcopy(RAW)
+    change(raw)
+    assert sorted(problems(raw)) == sorted({f"params.yaml: {line}" for line in wanted})
 
 
 # --- the file itself -----------------------------------------------------------------------------
@@ -280,10 +393,9 @@ def test_a_last_phase_that_leaves_positions_untrained_is_refused():
         (b"epochs: 1\n\xff", "not valid YAML: "),
         (b"\xff\xfe\x00", "not valid YAML: "),
         (b"epochs: \x00", "not valid YAML: "),
-        (b"? [1]\n: 2", "not valid YAML: "),
         (b"!!python/object/apply:os.getcwd []", "not valid YAML: could not determine a constructor"),
         (b"2024-99-99", "not valid YAML: month must be in 1..12"),
-        (b"[" * 5000, "not valid YAML: maximum recursion depth"),
+        (b"[" * 5000, "not valid YAML: "),
     ],
 )
 def test_a_file_that_is_no_table_gets_one_line_that_names_the_file(tmp_path, content, wanted):
@@ -314,7 +426,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("epochs: 1\nseeds: [1]\nepochs: 6\n")
     (line,) = problems_of_file(file)
-    assert "'epochs' stands twice" in line and "line 3" in line
+    assert 'duplicate key "epochs"' in line and "line 3" in line
 
 
 def test_a_path_with_a_nul_and_a_key_of_two_lines_get_one_line_each():
@@ -327,7 +439,7 @@ def test_a_path_with_a_nul_and_a_key_of_two_lines_get_one_line_each():
 def test_a_byte_order_mark_and_crlf_are_read(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + PARAMS.read_bytes().replace(b"\n", b"\r\n"))
-    assert schema.load(file) == schema.load(PARAMS)
+    assert params.load(file) == params.load(PARAMS)
 
 
 def test_the_error_is_one_that_a_user_can_mend():
@@ -343,15 +455,15 @@ def test_a_number_too_long_to_write_out_is_refused():
 
 
 def test_sampling_can_be_changed_for_one_run():
-    table = schema.parse(RAW).sample
-    other = schema.change(table, {"temperature": 0.0, "top_p": None, "prompts": ["O Romeo"]})
+    table = params.parse(RAW).sample
+    other = params.change(table, {"temperature": 0.0, "top_p": None, "prompts": ["O Romeo"]})
     assert (other.temperature, other.top_p, other.prompts) == (0.0, table.top_p, ["O Romeo"])
-    assert table == schema.parse(RAW).sample
+    assert table == params.parse(RAW).sample
 
 
 def test_a_wrong_change_is_refused_in_one_line():
     with pytest.raises(ParamsError) as caught:
-        schema.change(schema.parse(RAW).sample, {"temperature": -1.0, "top_p": 2.0})
+        params.change(params.parse(RAW).sample, {"temperature": -1.0, "top_p": 2.0})
     assert str(caught.value) == (
         "temperature: Input should be greater than or equal to 0 (it is -1.0); "
         "top_p: Input should be less than or equal to 1 (it is 2.0)"
@@ -384,7 +496,7 @@ def test_any_value_anywhere_is_valid_or_refused_in_lines_that_name_keys(path, va
         table = table[part]
     table[path[-1] if name is None else name] = value
     try:
-        assert isinstance(schema.parse(raw), Params)
+        assert isinstance(params.parse(raw), Params)
     except ParamsError as error:
         assert str(error).startswith("params.yaml: ")
 
@@ -393,7 +505,7 @@ def test_any_value_anywhere_is_valid_or_refused_in_lines_that_name_keys(path, va
 @given(values)
 def test_any_object_is_valid_or_refused(value):
     try:
-        assert isinstance(schema.parse(value), Params)
+        assert isinstance(params.parse(value), Params)
     except ParamsError as error:
         assert str(error).startswith("params.yaml: ")
 
@@ -415,7 +527,7 @@ def scratch_file(tmp_path_factory):
 def test_any_text_is_valid_or_refused(scratch_file, text):
     scratch_file.write_bytes(text.encode())
     with pytest.raises(ParamsError):
-        schema.load(scratch_file)
+        params.load(scratch_file)
 
 
 @fuzz
@@ -423,4 +535,4 @@ def test_any_text_is_valid_or_refused(scratch_file, text):
 def test_any_bytes_are_refused(scratch_file, content):
     scratch_file.write_bytes(content)
     with pytest.raises(ParamsError):
-        schema.load(scratch_file)
+        params.load(scratch_file)

@@ -1,15 +1,8 @@
-"""The schema of params.yaml. The only module that reads YAML; it never imports torch.
+"""The tables of params.yaml, as types: every one refuses keys that it doesn't know. No torch."""
 
-Every table below refuses keys that it doesn't know, and `load` reports all problems of a file at once,
-each in one line that names the key.
-"""
+from typing import Annotated, Any, Literal
 
-import difflib
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
-
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gpt2_shakespeare.errors import UserError
 
@@ -19,9 +12,16 @@ class ParamsError(UserError, ValueError):
 
 
 def _number(value: Any) -> Any:
-    """PyYAML reads `1e-4` as a string: let pydantic turn that into a float, but never a bool."""
+    """Anything that pydantic reads as a float, but no bool."""
     if isinstance(value, bool):
         raise ValueError("Input should be a number, not a boolean")
+    return value
+
+
+def _phases(value: Any) -> Any:
+    """`{64: 1, 128: 2}`: the phases' window lengths, each with its epochs, in the order that they stand in."""
+    if isinstance(value, dict) and not value.keys() & {"block_size", "epochs"}:
+        return [{"block_size": size, "epochs": epochs} for size, epochs in value.items()]
     return value
 
 
@@ -40,7 +40,7 @@ class Table(BaseModel):
 
 
 class Sampling(Table):
-    """How every row is sampled. temperature 0 means greedy."""
+    """How every row is sampled. A temperature of 0 is greedy decoding."""
 
     temperature: NonNegative
     top_p: Annotated[Real, Field(gt=0, le=1)]
@@ -51,7 +51,7 @@ class Sampling(Table):
 
 
 class Analysis(Table):
-    """What the texts' figures are taken from: see judge.py. Lengths are in tokens; temperature 0 means greedy."""
+    """How many texts their figures are taken from, and how long they are, in tokens: see texts/judge.py."""
 
     samples: Annotated[int, Field(ge=2, strict=True)]
     prompt_tokens: Annotated[int, Field(ge=2, strict=True)]  # a trigram's context
@@ -72,7 +72,7 @@ class Analysis(Table):
         return self
 
     def decodings(self) -> list[tuple[float, float]]:
-        """Every (temperature, top_p) of the grid; greedy, which no top_p changes, is one of them."""
+        """Every (temperature, top_p) of the grid; greedy decoding, which top_p does not change, stands there once."""
         return list(
             dict.fromkeys(
                 (temperature, top_p if temperature else 1.0)
@@ -83,7 +83,7 @@ class Analysis(Table):
 
 
 class Runtime(Table):
-    """What the numbers may depend on beside the data: see runtime.py."""
+    """What the figures depend on beside data and settings: see runtime.py."""
 
     mode: Literal["reproducible", "fast"]
     device: Literal["auto", "cpu", "cuda"]
@@ -127,10 +127,10 @@ class Context(Table):
 
 
 class Optimizer(Table):
-    """AdamW on a cosine schedule with linear warmup; Muon beside it if it has a learning rate: see optim.py."""
+    """AdamW on a cosine schedule with linear warmup; Muon beside it if it has a learning rate: see training/optimizers.py."""
 
     learning_rate: Positive
-    muon_learning_rate: Positive | None = None
+    muon_learning_rate: Positive | None
     min_lr: NonNegative
     warmup_steps: Whole
     beta1: Probability
@@ -147,39 +147,42 @@ class Optimizer(Table):
 
 
 class Renaming(Table):
-    """Of rare token types in every training window: see data.Renaming."""
+    """Rare token types get other names in every training window: see tokens/renaming.py."""
 
     share: Annotated[Real, Field(gt=0, le=1)]
     below: Count
 
 
 class Training(Optimizer):
-    """What every trained row has. Windows start every `stride` tokens; null means side by side."""
+    """What every training has. Windows start every `stride` tokens; null puts them side by side."""
 
     stride: Count | None
-    random_offsets: Annotated[bool, Field(strict=True)] = False
-    renaming: Renaming | None = None
-    spelling: Annotated[bool, Field(strict=True)] = False  # see model.Spelling
-    sampled_types: Count | None = None  # see loss.Candidates
+    random_offsets: Annotated[bool, Field(strict=True)]
+    renaming: Renaming | None
+    spelling: Annotated[bool, Field(strict=True)]  # see model/spelling.py
+    sampled_types: Count | None  # see model/loss.py, Candidates
     batch_size: Count
     grad_accum_steps: Count
-    embd_dropout: Probability
+    dropout: Probability  # of embeddings and residuals
     attn_dropout: Probability
-    resid_dropout: Probability
     eval_interval: Count
     eval_tokens: Count
     patience: Count | None
 
     def dropouts(self) -> dict[str, float]:
         """As the arguments of GPTConfig."""
-        return {f"{kind}_dropout": getattr(self, f"{kind}_dropout") for kind in ("embd", "attn", "resid")}
+        return {
+            "embd_dropout": self.dropout,
+            "attn_dropout": self.attn_dropout,
+            "resid_dropout": self.dropout,
+        }
 
 
 class FromScratch(Training):
-    """A model of our own from random weights, through one or more context lengths."""
+    """A model of our own from random weights, trained through one or more context lengths."""
 
     model: Model
-    context: Annotated[list[Context], Field(min_length=1)]
+    context: Annotated[list[Context], BeforeValidator(_phases), Field(min_length=1)]
 
     @model_validator(mode="after")
     def _context_fits_model(self) -> "FromScratch":
@@ -195,192 +198,97 @@ class FromScratch(Training):
             )
         return self
 
+    @property
+    def longest_window(self) -> int:
+        return self.model.block_size
+
 
 class Pretraining(FromScratch):
-    corpus: Literal["prose", "novels"]
-    renaming: None = None  # this and spelling make up for a small text
-    spelling: Literal[False] = False
+    """Of our own base, on a large text: renaming and spelling make up for a small one."""
+
+    renaming: None
+    spelling: Literal[False]
 
 
 class Base(Table):
-    """Where the pretrained model comes from: the hub, the folder `base_path`, or our own pretraining."""
+    """Where the pretrained model comes from: the hub, the folder `base_path`, or our own pretraining on a corpus."""
 
     source: Literal["hub", "path", "pretrain"]
+    corpus: Literal["prose", "novels"] | None = None
     repo: Annotated[str, Field(min_length=1)]
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
-    pretrain: Pretraining
+
+    @model_validator(mode="after")
+    def _pretraining_has_a_corpus(self) -> "Base":
+        if (self.source == "pretrain") != (self.corpus is not None):
+            raise ValueError("corpus: prose or novels where base.source is pretrain, nothing elsewhere")
+        return self
 
 
 class FineTuning(Training):
-    """Starts from the base; the number of epochs stands at the top of params.yaml."""
+    """Starts from the base; windows have block_size tokens."""
 
     block_size: Annotated[int, Field(ge=2, strict=True)]
 
+    @property
+    def longest_window(self) -> int:
+        return self.block_size
+
 
 class LoRA(FineTuning):
-    """Fine-tuning of low-rank adapters (Hu et al. 2021) with everything else frozen."""
-
-    spelling: Literal[False] = False
-    muon_learning_rate: None = None  # a low-rank factor isn't a matrix to orthogonalise
+    """Fine-tuning of low-rank adapters (Hu et al. 2021); everything else is frozen."""
 
     rank: Count
     alpha: Count  # what an adapter adds is scaled by alpha / rank
+    spelling: Literal[False]
+    muon_learning_rate: None  # Muon orthogonalises whole matrices, and a low-rank factor is none
 
 
 class Scale(Table):
+    """What all rows of a scale share."""
+
     corpus: Literal["plays", "tinyshakespeare", "path"]
     tokenizer: Tokenizer
     runtime: Runtime
     checkpoint_interval: Count  # steps; no result depends on it
+    model: Model  # the shape of our own models, unless a row says otherwise; no window is longer than its block_size
     base: Base
-    scratch: FromScratch
-    scratch_tuned: FromScratch
-    finetune: FineTuning
-    finetune_tuned: FineTuning
-    finetune_lora: LoRA
-
-    @model_validator(mode="after")
-    def _windows_fit_our_own_base(self) -> "Scale":
-        base = self.base.pretrain.model.block_size
-        for name in ("finetune", "finetune_tuned", "finetune_lora"):
-            size = getattr(self, name).block_size
-            if self.base.source == "pretrain" and size > base:
-                raise ValueError(
-                    f"{name}.block_size: {size} is above the base's, {base} (base.pretrain.model.block_size)"
-                )
-        return self
+    pretraining: Pretraining | None  # of our own base
 
 
-class Params(Table):
+class Ensemble(Table):
+    """The models of all seeds of a row as one: their probabilities are averaged."""
+
+    of: str
+    cache: Annotated[bool, Field(strict=True)] = False  # mixed with a cache of the text so far
+
+
+Names = list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]]
+
+
+class RowLists(Table):
+    """The trained rows beside `finetune`, by what they start from."""
+
+    from_random: Names
+    from_base: Names
+
+
+class TopLevel(Table):
+    """params.yaml but for the layers, which `layers.py` merges first."""
+
     scale: str
     epochs: Count
     long_epochs: Count
     seeds: Annotated[list[Seed], Field(min_length=1)]
     corpus_path: FilePath
     base_path: FilePath
+    rows: RowLists
+    ensembles: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)], Ensemble]
     sample: Sampling
     analysis: Analysis
-    scales: Annotated[dict[str, Scale], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _scale_is_there(self) -> "Params":
-        if self.scale not in self.scales:
-            raise ValueError(f"scale: '{self.scale}' is none of {', '.join(self.scales)}")
+    def _no_seed_stands_twice(self) -> "TopLevel":
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds: {self.seeds} names a seed twice")
         return self
-
-    @property
-    def at_scale(self) -> Scale:
-        """The settings of the scale that is switched on."""
-        return self.scales[self.scale]
-
-
-# Row of the results table -> (section of the scale that it is trained with, key of its epochs).
-# A further trained row is a line here, a stage in dvc.yaml and, if it wants its own settings, a section.
-TRAINED_ROWS: dict[str, tuple[str, Literal["epochs", "long_epochs"] | None]] = {
-    "scratch": ("scratch", None),
-    "scratch_tuned": ("scratch_tuned", None),
-    "finetune": ("finetune", "epochs"),
-    "finetune_long": ("finetune", "long_epochs"),
-    "finetune_tuned": ("finetune_tuned", "long_epochs"),
-    "finetune_lora": ("finetune_lora", "long_epochs"),
-}
-MODEL_ROWS = ("base", *TRAINED_ROWS)
-BASELINES = ("unigram", "trigram", "trigram_cache")
-# Row -> (the trained row whose seeds' probabilities are averaged, whether a cache is mixed in as in trigram_cache).
-ENSEMBLES = {
-    "scratch_ensemble": ("scratch_tuned", False),
-    "scratch_ensemble_cache": ("scratch_tuned", True),
-    "finetune_ensemble": ("finetune_tuned", False),
-}
-ROWS = (*BASELINES, *MODEL_ROWS, *ENSEMBLES)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML where a key may stand once in a table: PyYAML would take the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r:.40} stands twice in one table", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def load(path: str | Path = "params.yaml") -> Params:
-    """Read and check params.yaml.
-
-    Raises:
-        ParamsError: the file is missing, isn't YAML, or breaks the schema; one line for each problem.
-    """
-    path = Path(path)
-    try:
-        raw = yaml.load(path.read_bytes(), _Loader)
-    except OSError as error:
-        raise ParamsError(f"{path}: can't be read: {error.strerror}; run from the project's root") from None
-    except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError) as error:
-        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return parse(raw, str(path))
-
-
-def parse(raw: Any, where: str = "params.yaml") -> Params:
-    """Check an already parsed params.yaml; raises ParamsError as `load` does."""
-    try:
-        return Params.model_validate(raw)
-    except ValidationError as error:
-        raise ParamsError("\n".join(f"{where}: {_line(problem)}" for problem in error.errors())) from None
-
-
-def _line(problem: Any) -> str:
-    """One problem as pydantic reports it -> one line that names the key."""
-    key = " ".join(".".join(str(part) for part in problem["loc"]).splitlines())
-    kind, message = problem["type"], problem["msg"]
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(problem["loc"][-1]), _keys_beside(problem["loc"]), n=1)
-        return f"{key}: unknown key" + (f"; did you mean '{near[0]}'?" if near else "")
-    if kind == "missing":
-        return f"{key}: missing"
-    if kind == "value_error":  # raised above; the message starts with the key's own name
-        message = message.removeprefix("Value error, ")
-        return f"{key}.{message}" if key and not message.startswith("Input") else _join(key, message)
-    return _join(key, message + _shown(problem["input"]))
-
-
-def _join(key: str, message: str) -> str:
-    return f"{key}: {message}" if key else message
-
-
-def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
-    """The keys of the table that a place lies in."""
-
-    def table_in(annotation: Any) -> type[Table] | None:
-        if isinstance(annotation, type) and issubclass(annotation, Table):
-            return annotation
-        return next(filter(None, map(table_in, get_args(annotation))), None)
-
-    table: type[Table] = Params
-    for part in loc[:-1]:  # a list's index or the name of a scale leads no deeper
-        if part in table.model_fields:
-            table = table_in(table.model_fields[str(part)].annotation) or table
-    return sorted(table.model_fields)
-
-
-def _shown(value: Any) -> str:
-    try:
-        return "" if isinstance(value, dict | list) else f" (it is {value!r:.80})"
-    except ValueError:  # Python writes out no whole number of more than 4,300 digits
-        return " (it is a huge number)"
-
-
-def change(table: Sampling, values: dict[str, Any]) -> Sampling:
-    """The table with some values changed (None leaves one as it is), checked; raises ParamsError."""
-    given = {key: value for key, value in values.items() if value is not None}
-    try:
-        return Sampling.model_validate(table.model_dump() | given)
-    except ValidationError as error:
-        raise ParamsError("; ".join(map(_line, error.errors()))) from None

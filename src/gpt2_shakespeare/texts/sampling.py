@@ -78,6 +78,20 @@ def continuations(
     return [encoding.decode(row) for row in tokens[:, ids.size(1) :].tolist()]
 
 
+def for_prompts(
+    model: GPT, encoding: tiktoken.Encoding, settings: schema.Sampling
+) -> list[dict[str, str | int]]:
+    """samples_per_prompt continuations of every prompt, each with its prompt and a seed of its own."""
+    found: list[dict[str, str | int]] = []
+    for number, prompt in enumerate(settings.prompts):
+        seeds = [settings.seed + 1000 * number + n for n in range(settings.samples_per_prompt)]
+        texts = continuations(model, encoding, prompt, seeds, settings)
+        found += [
+            {"prompt": prompt, "seed": seed, "text": text} for seed, text in zip(seeds, texts, strict=True)
+        ]
+    return found
+
+
 def samples(
     model: GPT, prompts: np.ndarray, max_new_tokens: int, *, temperature: float, top_p: float, seed: int
 ) -> np.ndarray:

@@ -1,0 +1,39 @@
+"""What one model writes: samples for the prompts of params.yaml, figures of its texts, and what it knows by heart."""
+
+import numpy as np
+from stage import conditions, row_and_seed, stage
+
+from gpt2_shakespeare import params, paths, runtime
+from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.texts import judge, sampling
+from gpt2_shakespeare.tokens import tokenizer
+
+
+def main() -> None:
+    settings = params.load()
+    row, seed = row_and_seed(__doc__, (row for row in settings.rows if row.has_model))
+    at, analysis = paths.Paths(settings.scale), settings.analysis
+    decoding = {"temperature": settings.sample.temperature, "top_p": settings.sample.top_p}
+    machine = runtime.start(settings.at_scale.runtime)
+    model = GPT.from_pretrained(at.model(row.name, seed)).to(machine.device)
+    jury = judge.Judge.read(at)
+
+    out = at.texts(row.name, seed)
+    with conditions(at.log(f"texts-{out.stem}"), machine):
+        prompts, _ = judge.human(jury.val, analysis)
+        texts = sampling.samples(model, prompts, analysis.max_new_tokens, **decoding, seed=analysis.seed)
+        result = {**decoding, "figures": jury.figures(prompts, texts)}
+        length = analysis.prefix_tokens + analysis.recall_tokens
+        for part, tokens in {"train": jury.train, "val": jury.val}.items():  # val is the control
+            pieces = judge.cut(tokens, analysis.prefixes, length, part)
+            prefixes, originals = np.split(pieces, [analysis.prefix_tokens], axis=1)
+            greedy = sampling.samples(
+                model, prefixes, analysis.recall_tokens, temperature=0, top_p=1, seed=analysis.seed
+            )
+            result[f"recall_{part}"] = jury.recall(greedy, originals)
+        result["samples"] = sampling.for_prompts(model, tokenizer.load(at.tokenizer), settings.sample)
+    judge.write(out, result)
+
+
+if __name__ == "__main__":
+    stage(main)

@@ -1,5 +1,6 @@
 """Files are fetched from mirrors and public addresses, all or none, by one process at a time."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -80,6 +81,28 @@ def test_a_folder_that_can_not_be_written_is_named(asset, tmp_path):
         fetch([asset], tmp_path / "data")
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (OSError(), "OSError"),
+        (OSError("the disk says\nsomething odd"), "the disk says something odd"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "No space left on device"),
+    ],
+    ids=["bare", "two lines", "with errno"],
+)
+def test_a_disk_that_fails_ends_in_one_line(asset, tmp_path, monkeypatch, fault, reason):
+    def fail(_):
+        raise fault
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(AssetError) as error:
+        fetch([asset], tmp_path / "data")
+    message = str(error.value)
+    assert message.startswith("can't write to .downloads or ") and "\n" not in message
+    assert f"{reason}; check space and rights" in message
+    assert os.listdir("data") == [] and left_over() == [SHA256]
+
+
 # Mirrors
 
 
@@ -109,6 +132,50 @@ def test_a_mirror_that_fails_is_passed_over(server, asset, tmp_path, fault, capl
     fetch([asset], tmp_path, mirrors=[f"{server.address}/mirror"])
     assert server.seen[-1][1] == "/f.txt"
     assert f"{server.address}/mirror/f.txt: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (servers.slow(0.01), "too slow"),
+        (servers.status(302, Location="http://[::"), "Invalid IPv6 URL"),
+    ],
+)
+def test_after_a_mirror_that_is_slow_or_leads_nowhere_comes_the_next(
+    server, asset, tmp_path, monkeypatch, caplog, fault, reason
+):
+    monkeypatch.setattr(transfer, "LEAST_SPEED", 1_000_000)
+    server.faults["/mirror/f.txt"] = repeat(fault)
+    fetch([asset], tmp_path, mirrors=[f"{server.address}/mirror"])
+    assert [path for _, path, _ in server.seen] == ["/mirror/f.txt", "/f.txt"]
+    assert (tmp_path / "f.txt").read_bytes() == DATA
+    assert f"{server.address}/mirror/f.txt: " in caplog.text and reason in caplog.text
+
+
+def test_a_mirror_that_is_too_slow_is_not_asked_again(server, asset, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "LEAST_SPEED", 1_000_000)
+    server.files |= {"/g.txt": DATA + b"!", "/mirror/g.txt": DATA + b"!"}
+    other = Asset("g.txt", f"{server.address}/g.txt", hashlib.sha256(DATA + b"!").hexdigest(), len(DATA) + 1)
+    server.faults["/mirror/f.txt"] = repeat(servers.slow(0.01))
+    fetch([asset, other], tmp_path, mirrors=[f"{server.address}/mirror"])
+    assert [path for _, path, _ in server.seen] == ["/mirror/f.txt", "/f.txt", "/g.txt"]
+
+
+@pytest.mark.parametrize(
+    ("mirror", "reason"),
+    [
+        ("~nobody-of-this-name/assets", "home directory"),
+        ("m" * 300, "File name too long"),
+        ("http://[::", "can't be reached"),
+        ("folders", "Is a directory"),
+    ],
+)
+def test_a_mirror_that_is_none_is_named(server, asset, tmp_path, caplog, mirror, reason):
+    Path("folders/f.txt").mkdir(parents=True)
+    fetch([asset], tmp_path, mirrors=[mirror])
+    assert (tmp_path / "f.txt").read_bytes() == DATA
+    (warning,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.startswith(f"{mirror}/f.txt: ") and reason in warning
 
 
 def test_what_a_cut_mirror_gave_the_next_source_continues(server, asset, tmp_path):

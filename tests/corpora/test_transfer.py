@@ -129,3 +129,42 @@ def test_a_server_that_hangs_is_timed_out(server, asset, tmp_path, after):
     with pytest.raises(AssetError, match="timed out"):
         fetch([asset], tmp_path)
     assert time.monotonic() - start < 5
+
+
+def test_a_server_that_is_too_slow_is_given_up(server, asset, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "LEAST_SPEED", 1_000_000)
+    server.faults["/f.txt"] = repeat(servers.slow(0.01))
+    start = time.monotonic()
+    with pytest.raises(AssetError, match=r"/f\.txt: too slow: \d+ of 256000 bytes when 0 s were over"):
+        fetch([asset], tmp_path)
+    assert time.monotonic() - start < 5
+    assert len(server.seen) == 1 and left_over() == [SHA256]
+
+
+@pytest.mark.parametrize(
+    "answer", [servers.slow(0.01, 503), servers.slow(0.01, 302, Location="/mirror/f.txt")], ids=["503", "302"]
+)
+def test_an_answer_that_never_ends_is_given_up(server, asset, tmp_path, monkeypatch, answer):
+    """The library reads the bodies of such answers whole, before it tries again or goes where they lead."""
+    monkeypatch.setattr(transfer, "ANSWER_LIMIT", 0.5)
+    server.faults["/f.txt"] = repeat(answer)
+    start = time.monotonic()
+    with pytest.raises(AssetError, match=r"/f\.txt: no answer in 0 s"):
+        fetch([asset], tmp_path)
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("http://[::", "Invalid IPv6 URL"),
+        ("http://127.0.0.1:port/", "can't be reached"),
+        ("ftp://127.0.0.1/f.txt", "No connection adapters"),
+        ("/f.txt", "Exceeded 30 redirects"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_named(server, asset, tmp_path, location, reason):
+    server.faults["/f.txt"] = repeat(servers.status(302, Location=location))
+    with pytest.raises(AssetError) as error:
+        fetch([asset], tmp_path)
+    assert f"{server.address}/f.txt: " in str(error.value) and reason in str(error.value)

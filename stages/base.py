@@ -26,9 +26,10 @@ def main() -> None:
     out = paths.fresh(at.base)
     with conditions(at.log("base"), machine):
         if scale.base.source == "hub":
-            from gpt2_shakespeare.corpora import assets  # here: what is pinned by hash can't change with it
+            # here: what is pinned by hash can't change with this module
+            from gpt2_shakespeare.corpora.hub import fetch_hub
 
-            folder = assets.fetch_hub(scale.base.repo, scale.base.revision, paths.DOWNLOADS / "hub")
+            folder = fetch_hub(scale.base.repo, scale.base.revision, paths.DOWNLOADS / "hub")
         else:
             folder = Path(settings.base_path)
         model = GPT.from_pretrained(folder)

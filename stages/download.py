@@ -7,6 +7,7 @@ from stage import no_arguments, stage
 
 from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.corpora import assets, pastiche
+from gpt2_shakespeare.corpora.fetch import fetch
 from gpt2_shakespeare.tokens.data import read_corpus
 
 
@@ -30,7 +31,7 @@ def main() -> None:
         (raw / "prose.txt").write_text(pastiche.prose())
     if scale.tokenizer.source == "gpt2":  # for what is forgotten
         wanted.append(assets.WIKITEXT2_TEST)
-    assets.fetch(wanted, raw, partial=paths.DOWNLOADS)
+    fetch(wanted, raw, partial=paths.DOWNLOADS)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ def tiny_shakespeare(tmp_path):
     """All tokens before val, and val, as the reference splits them; skipped where no mirror has the files."""
     from gpt2_shakespeare import paths
     from gpt2_shakespeare.corpora import assets
+    from gpt2_shakespeare.corpora.fetch import fetch
     from gpt2_shakespeare.tokens import data, tokenizer
 
     try:
-        assets.fetch([assets.TINY_SHAKESPEARE, *assets.GPT2_BPE], tmp_path, partial=paths.DOWNLOADS)
+        fetch([assets.TINY_SHAKESPEARE, *assets.GPT2_BPE], tmp_path, partial=paths.DOWNLOADS)
     except assets.AssetError:
         pytest.skip("no mirror at hand")
     folder = tmp_path / "tokenizer"

@@ -114,6 +114,20 @@ def hang(after: int = 0) -> Fault:
     return fault
 
 
+def slow(pause: float, status: int = 200, **headers: str) -> Fault:
+    """Sends the file byte by byte, with a pause after each, under any status."""
+
+    def fault(handler: Handler, data: bytes) -> None:
+        handler.answer(status, b"", len(data), **headers)
+        for i in range(len(data)):
+            handler.wfile.write(data[i : i + 1])
+            if handler.server.closing.wait(pause):
+                break
+        handler.close_connection = True
+
+    return fault
+
+
 def late(seconds: float) -> Fault:
     """Answers well, but not soon."""
 

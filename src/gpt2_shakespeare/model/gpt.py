@@ -306,13 +306,14 @@ class GPT(nn.Module):
         Raises:
             ModelError: a file is missing or broken, the config asks for what GPT-2 doesn't have, or
                 a tensor is missing, extra or misshapen.
-            assets.AssetError: the hub can't be reached or serves other bytes.
+            AssetError: the hub can't be reached or serves other bytes.
         """
-        from gpt2_shakespeare.corpora import assets
+        from gpt2_shakespeare.corpora.assets import HUB_NAMES
+        from gpt2_shakespeare.corpora.hub import fetch_hub
 
-        if str(name_or_path) in assets.HUB_NAMES:
+        if str(name_or_path) in HUB_NAMES:
             with tempfile.TemporaryDirectory() as temp:
-                folder = assets.fetch_hub(*assets.HUB_NAMES[str(name_or_path)], Path(temp))
+                folder = fetch_hub(*HUB_NAMES[str(name_or_path)], Path(temp))
                 return cls.from_pretrained(folder, **dropout)
         folder = Path(name_or_path)
         model = cls(read_config(folder, **dropout))

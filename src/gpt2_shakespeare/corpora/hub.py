@@ -1,0 +1,117 @@
+"""A model from the Hugging Face hub, its bytes checked against the registry or against what the hub announces."""
+
+import logging
+import os
+import re
+from pathlib import Path
+
+from gpt2_shakespeare.corpora.assets import HUB_PINS, AssetError
+from gpt2_shakespeare.corpora.disk import install, mismatch
+from gpt2_shakespeare.corpora.transfer import Refused, plain
+
+log = logging.getLogger(__name__)
+
+FILES = ("config.json", "generation_config.json", "model.safetensors")  # never a pickle
+OPTIONAL = "generation_config.json"
+
+
+def fetch_hub(repo_id: str, revision: str, into: Path, *, endpoint: str | None = None) -> Path:
+    """Puts a GPT-2 in Hugging Face format into a folder as plain files: config, generation settings, weights.
+
+    Goes through huggingface_hub and its cache (HF_HOME, HF_HUB_OFFLINE), which checks sizes only. So the
+    bytes are checked here: against `HUB_PINS` for a revision pinned there, else the hash the hub announces.
+    Only safetensors are asked for, since pickled weights run code when read.
+
+    Args:
+        repo_id: as in "openai-community/gpt2".
+        revision: a commit hash; or a branch or tag, and all files are of the commit that it names now.
+        into: the folder to fill, once every file is had and checked.
+        endpoint: the hub's address; None reads HF_ENDPOINT.
+
+    Returns:
+        `into`.
+
+    Raises:
+        AssetError: a file can't be had, or has the wrong bytes.
+    """
+    from huggingface_hub import constants
+
+    endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    pins = HUB_PINS.get((repo_id, revision), {})
+    files: dict[str, Path] = {}
+    commit = revision
+    for name in FILES:
+        try:
+            path = _hub_file(repo_id, commit, name, endpoint, pins.get(name))
+        except Refused as refusal:
+            raise AssetError(
+                f"{repo_id} at revision {revision}: {name} could not be fetched from {endpoint}: {refusal}. "
+                f"Needed are {', '.join(FILES)}; if you have them, set base.source=path and base_path to "
+                "their folder, or pretrain a small base on the spot with base.source=pretrain"
+            ) from refusal
+        if path:
+            files[name] = path
+            commit = path.parent.name  # a branch may move between two files
+    try:
+        for name, path in files.items():
+            install(path, into / name)
+    except OSError as error:
+        raise AssetError(
+            f"can't write {repo_id} to {into}: {plain(error)}; check space and rights"
+        ) from error
+    return into
+
+
+def _hub_file(
+    repo_id: str, revision: str, name: str, endpoint: str, pin: tuple[str, int] | None
+) -> Path | None:
+    """Brings one checked file to huggingface_hub's cache; None if it is optional and the repository has none.
+
+    Wrong bytes are deleted from the cache, and asked for once more.
+    """
+    from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    optional = name == OPTIONAL and not pin
+    history = ""
+    for _ in range(2):
+        try:
+            # A commit never changes, so a cached file will do; hf_hub_download opens a socket even then.
+            is_commit = re.fullmatch("[0-9a-f]{40}", revision)
+            cached = try_to_load_from_cache(repo_id, name, revision=revision) if is_commit else None
+            if cached is _CACHED_NO_EXIST and optional:
+                return None
+            if not isinstance(cached, str):
+                cached = hf_hub_download(repo_id, name, revision=revision, endpoint=endpoint)
+            path = Path(cached)
+            digest, size = pin or (_announced_hash(path, repo_id, revision, endpoint), None)
+            wrong = mismatch(path, digest, size)
+            if not wrong:
+                return path
+            log.warning("%s: %s; deleted", path, wrong)
+            history = f"{wrong}; then "
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+        except LocalEntryNotFoundError as error:  # "an error happened": what it was is behind it
+            raise Refused(history + plain(error.__cause__ or error)) from error
+        except EntryNotFoundError as error:
+            if optional:
+                return None
+            raise Refused("the repository has none (weights in other formats are not read)") from error
+        except Exception as error:  # of this or that HTTP library, by huggingface_hub's version
+            raise Refused(history + plain(error)) from error
+    raise Refused(f"{wrong}, twice")
+
+
+def _announced_hash(path: Path, repo_id: str, revision: str, endpoint: str) -> str:
+    """The hash the hub gave with a cached file: the name of the blob its link leads to, or else asked for."""
+    if path.is_symlink():
+        digest = os.readlink(path).rsplit("/", 1)[-1]
+    else:  # a cache without links
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+        url = hf_hub_url(repo_id, path.name, revision=revision, endpoint=endpoint)
+        digest = get_hf_file_metadata(url).etag or ""
+    if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", digest):
+        raise Refused(f"{endpoint} announces no hash to check it against (its ETag is {digest!r})")
+    return digest

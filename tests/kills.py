@@ -18,6 +18,7 @@ import micro
 
 ROW = ["stages/train.py", "scratch", "--seed", "1337"]
 MODEL, CHECKPOINTS = Path("models/demo/scratch/1337"), Path(".checkpoints/demo/scratch-1337")
+HISTORY = Path("data/demo/histories/scratch-1337.csv")
 
 
 def prepare(to: Path, epochs: int = 1) -> Path:
@@ -30,9 +31,7 @@ def prepare(to: Path, epochs: int = 1) -> Path:
     def more(params: dict) -> None:
         demo = params["scales"]["demo"]
         demo["checkpoint_interval"] = 1
-        demo["scratch"] |= {
-            "context": [{"block_size": 16, "epochs": epochs}, {"block_size": 32, "epochs": 2 * epochs}], "eval_interval": 3
-        }  # fmt: skip
+        demo["rows"]["scratch"] |= {"context": {16: epochs, 32: 2 * epochs}, "eval_interval": 3}
 
     micro.edit(project, more)
     for name in ("download", "prepare"):
@@ -42,9 +41,9 @@ def prepare(to: Path, epochs: int = 1) -> Path:
 
 
 def digest(project: Path) -> str:
-    """Of all files of the trained model."""
+    """Of all files of the trained model, and its history."""
     result = hashlib.sha256()
-    for file in sorted((project / MODEL).rglob("*.*")):
+    for file in [*sorted((project / MODEL).rglob("*.*")), project / HISTORY]:
         result.update(str(file.relative_to(project)).encode() + file.read_bytes())
     return result.hexdigest()
 

@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
+from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from gpt2_shakespeare.corpora.pastiche import plays  # noqa: E402
+
 MODEL = {"block_size": 32, "n_layer": 1, "n_head": 2, "n_embd": 16}
-QUICK = {"stride": None, "batch_size": 4, "grad_accum_steps": 1, "eval_interval": 20, "eval_tokens": 512}
+QUICK = {"batch_size": 4, "eval_interval": 20, "eval_tokens": 512}
 
 
 def copy(to: Path) -> Path:
@@ -23,11 +27,7 @@ def copy(to: Path) -> Path:
         if not name.startswith("metrics/") and name != "dvc.lock" and (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, to / name)
-    plays = subprocess.run(
-        [sys.executable, "-c", "from gpt2_shakespeare.corpora.pastiche import plays; print(plays()[:12000])"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    (to / "data/own/corpus.txt").write_text(plays)
+    (to / "data/own/corpus.txt").write_text(plays()[:12000])
     edit(to, micro)
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "start"]):
         identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
@@ -44,24 +44,21 @@ def micro(params: dict) -> None:
         "prefixes": 4, "prefix_tokens": 4, "recall_tokens": 4,
     }  # fmt: skip
     demo = params["scales"]["demo"]
-    demo["corpus"] = "path"
+    demo |= {"corpus": "path", "model": MODEL, "training": QUICK}
     demo["tokenizer"]["vocab_size"] = 300
-    demo["runtime"]["threads"] = 1
-    demo["base"]["pretrain"] |= QUICK | {"model": MODEL, "context": [{"block_size": 32, "epochs": 0.01}]}
-    demo["scratch"] |= QUICK | {
-        "model": MODEL, "context": [{"block_size": 16, "epochs": 1}, {"block_size": 32, "epochs": 1}]
-    }  # fmt: skip
-    demo["scratch_tuned"] |= QUICK | {"model": MODEL, "context": [{"block_size": 32, "epochs": 1}]}
-    for section in ("finetune", "finetune_tuned", "finetune_lora"):
-        demo[section] |= QUICK | {"block_size": 32}
+    demo["pretraining"] |= {"context": {32: 0.01}, "eval_interval": 20}
+    demo["rows"]["scratch"]["context"] = {16: 1, 32: 1}
+    demo["rows"]["scratch_tuned"] |= {"context": {32: 1}, "batch_size": 4}
 
 
 def edit(project: Path, change) -> None:
     """Apply `change` to the parsed params.yaml."""
     file = project / "params.yaml"
-    params = yaml.safe_load(file.read_text())
+    yaml = YAML()
+    params = yaml.load(file.read_text())
     change(params)
-    file.write_text(yaml.safe_dump(params, sort_keys=False))
+    with open(file, "w") as stream:
+        yaml.dump(params, stream)
 
 
 def environment(project: Path) -> dict[str, str]:
@@ -69,7 +66,7 @@ def environment(project: Path) -> dict[str, str]:
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(project / "src"),
+        "PYTHONPATH": "",  # the stages find the package beside them by themselves
         "GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@localhost",
         "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@localhost",
         "GPT2_SHAKESPEARE_MIRROR": "",

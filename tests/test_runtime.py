@@ -112,8 +112,8 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch, tmp_path):
 
 def test_starting_does_not_import_the_compiler():
     code = (
-        "import sys; from gpt2_shakespeare import runtime; from gpt2_shakespeare.params import schema; "
-        "runtime.start(schema.load().scales['demo'].runtime); print('torch._dynamo' in sys.modules)"
+        "import sys; from gpt2_shakespeare import runtime; from gpt2_shakespeare import params; "
+        "runtime.start(params.load().at_scale.runtime); print('torch._dynamo' in sys.modules)"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.split() == ["False"]

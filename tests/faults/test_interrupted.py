@@ -54,7 +54,7 @@ def test_other_settings_are_refused_while_a_run_waits_to_go_on(project, wanted):
     saved = (project / "params.yaml").read_text()
     with started(project) as trainer:
         trainer.kill()
-    micro.edit(project, lambda p: p["scales"]["demo"]["scratch"].update(learning_rate=0.5))
+    micro.edit(project, lambda p: p["scales"]["demo"]["rows"]["scratch"].update(learning_rate=0.5))
     done = micro.run(project, "python", *kills.ROW)
     (project / "params.yaml").write_text(saved)
     assert done.returncode == 1 and "Traceback" not in done.stdout
@@ -65,7 +65,7 @@ def test_other_settings_are_refused_while_a_run_waits_to_go_on(project, wanted):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_killing_dvc_ends_the_trainer_and_the_next_repro_goes_on(project, wanted, number):
     repro = subprocess.Popen(
-        ["dvc", "repro", "scratch@1337"], cwd=project, env=micro.environment(project),
+        ["dvc", "repro", "train_from_random@scratch-1337"], cwd=project, env=micro.environment(project),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while not kills.newest(project) and repro.poll() is None:
@@ -78,7 +78,7 @@ def test_killing_dvc_ends_the_trainer_and_the_next_repro_goes_on(project, wanted
         time.sleep(0.05)
     assert not trainers(project)
     assert kills.newest(project)
-    done = micro.run(project, "dvc", "repro", "scratch@1337")  # past the lock files that DVC has left
+    done = micro.run(project, "dvc", "repro", "train_from_random@scratch-1337")  # past the lock files that DVC has left
     assert done.returncode == 0, done.stdout
     assert "goes on after step" in done.stdout
     assert kills.digest(project) == wanted

@@ -74,8 +74,10 @@ def test_a_corpus_that_cannot_be_read(prepared, params, text, words):
 def test_a_corpus_that_is_too_short(prepared, params):
     """Reported by prepare, before anything is trained; with both lengths."""
     assert micro.stage(prepared, "download").returncode == 0
-    params(lambda p: p["scales"]["demo"]["finetune"].update(block_size=4096))
-    params(lambda p: p["scales"]["demo"]["base"].update(source="path"))
+    params(lambda p: p["scales"]["demo"]["model"].update(block_size=4096))
+    params(lambda p: p["scales"]["demo"]["rows"]["scratch"].update(context={4096: 1}))
+    params(lambda p: p["scales"]["demo"]["rows"]["scratch_tuned"].update(context={4096: 1}))
+    params(lambda p: p["scales"]["demo"].update(base={"source": "path"}))
     fails(micro.stage(prepared, "prepare"), "too short", "4096")
 
 
@@ -93,7 +95,7 @@ def test_no_network_and_no_mirror(prepared, params):
 
 def test_a_damaged_file_in_a_mirror(prepared, params, tmp_path):
     use_laptop(params)
-    params(lambda p: p["scales"]["laptop"]["base"].update(source="path"))
+    params(lambda p: p["scales"]["laptop"].update(base={"source": "path"}))
     (tmp_path / "tinyshakespeare").mkdir()
     (tmp_path / "tinyshakespeare/input.txt").write_text("First Citizen:\nNot the text.\n")
     done = micro.stage(prepared, "download", GPT2_SHAKESPEARE_MIRROR=str(tmp_path))
@@ -107,7 +109,7 @@ def test_a_base_with_a_missing_tensor(prepared, params, tmp_path):
     tensors = load_file(tmp_path / "model.safetensors")
     save_file({k: v for k, v in tensors.items() if "ln_f.bias" not in k}, tmp_path / "model.safetensors")
     params(lambda p: p.update(base_path=str(tmp_path)))
-    params(lambda p: p["scales"]["demo"]["base"].update(source="path"))
+    params(lambda p: p["scales"]["demo"].update(base={"source": "path"}))
     fails(micro.stage(prepared, "base"), "model.safetensors", "ln_f.bias is missing")
 
 
@@ -115,7 +117,7 @@ def test_a_base_with_a_missing_tensor(prepared, params, tmp_path):
     ("shape", "words"),
     [
         ({"vocab_size": 301}, ["301 token types", "tokenizer.source"]),
-        ({"block_size": 16}, ["block_size 16", "finetune.block_size"]),
+        ({"block_size": 16}, ["block_size 16", "windows of 32"]),
     ],
 )
 def test_a_base_that_does_not_fit(prepared, params, tmp_path, shape, words):
@@ -123,12 +125,12 @@ def test_a_base_that_does_not_fit(prepared, params, tmp_path, shape, words):
         GPTConfig(**{"block_size": 32, "vocab_size": 300, "n_layer": 1, "n_head": 2, "n_embd": 16} | shape)
     ).save_pretrained(tmp_path)
     params(lambda p: p.update(base_path=str(tmp_path)))
-    params(lambda p: p["scales"]["demo"]["base"].update(source="path"))
+    params(lambda p: p["scales"]["demo"].update(base={"source": "path"}))
     fails(micro.stage(prepared, "base"), *words)
 
 
 def test_a_base_folder_without_a_model(prepared, params):
-    params(lambda p: p["scales"]["demo"]["base"].update(source="path"))
+    params(lambda p: p["scales"]["demo"].update(base={"source": "path"}))
     fails(micro.stage(prepared, "base"), "data/own/base/config.json", "Hugging Face format")
 
 
@@ -153,7 +155,7 @@ def test_an_output_folder_that_is_read_only(prepared):
 
 
 def test_outputs_of_an_earlier_stage_missing(prepared):
-    shutil.rmtree(prepared / "data/demo/tokenizer")
+    shutil.rmtree(prepared / "data/demo/corpus/tokenizer")
     done = micro.stage(prepared, "train", "scratch", "--seed", "1337")
     micro.stage(prepared, "prepare")
     fails(done, "tokenizer", "dvc repro prepare")
@@ -161,6 +163,4 @@ def test_outputs_of_an_earlier_stage_missing(prepared):
 
 def test_not_in_the_project(tmp_path):
     stage = Path(micro.ROOT / "stages/check.py")
-    fails(
-        micro.run(tmp_path, "python", str(stage), PYTHONPATH=str(micro.ROOT / "src")), "params.yaml", "root"
-    )
+    fails(micro.run(tmp_path, "python", str(stage)), "params.yaml", "root")

@@ -27,7 +27,7 @@ LOSS_TOLERANCE, WEIGHT_TOLERANCE = 1e-4, 1e-3
 def project(tmp_path_factory):
     """Steps of two micro-batches, for one or two processes."""
     project = kills.prepare(tmp_path_factory.mktemp("ranks"))
-    micro.edit(project, lambda p: p["scales"]["demo"]["scratch"].update(grad_accum_steps=2, batch_size=2))
+    micro.edit(project, lambda p: p["scales"]["demo"]["rows"]["scratch"].update(grad_accum_steps=2, batch_size=2))
     return project
 
 
@@ -75,14 +75,14 @@ def test_two_processes_share_what_the_tuned_rows_add(project):
     before = {}
 
     def switch(params):
-        before.update(params["scales"]["demo"]["scratch"])
-        params["scales"]["demo"]["scratch"].update(added)
+        before.update(params["scales"]["demo"]["rows"]["scratch"])
+        params["scales"]["demo"]["rows"]["scratch"].update(added)
 
     micro.edit(project, switch)
     try:
         assert_close(trained(project, 1), trained(project, 2))
     finally:
-        micro.edit(project, lambda p: p["scales"]["demo"].update(scratch=before))
+        micro.edit(project, lambda p: p["scales"]["demo"]["rows"].update(scratch=before))
 
 
 def ranks_of(launcher):

@@ -167,11 +167,7 @@ def _copy(mirror: str, asset: Asset, part: Path) -> None:
         if not folder.is_dir():
             raise Down(f"there is no folder {mirror}")
         wrong = mismatch(folder / asset.path, asset.sha256, asset.size)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # expanduser raises a RuntimeError where there is no such user
+    except (OSError, RuntimeError, ValueError) as error:  # a RuntimeError where there is no such home
         raise Refused(getattr(error, "strerror", None) or plain(error)) from error
     if wrong:
         raise Refused(f"the mirror's file is damaged: {wrong}")

@@ -162,9 +162,7 @@ def _answer(session: requests.Session, url: str, start: int) -> requests.Respons
         raise Down(f"no answer in {ANSWER_LIMIT:.0f} s") from error
     except (requests.RequestException, HTTPError) as error:
         raise Down(f"can't be reached ({plain(error)})") from error
-    except (
-        Exception
-    ) as error:  # whatever else an answer makes the library do: a malformed redirect is a ValueError
+    except Exception as error:  # a malformed redirect, for one, is a ValueError
         raise Refused(f"the answer makes no sense ({plain(error)})") from error
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from gpt2_shakespeare import params as settings
 from gpt2_shakespeare import runtime
-from gpt2_shakespeare.params import schema
 
 ROOT = Path(__file__).parents[1]
 OUT = Path(__file__).with_suffix(".csv")
@@ -30,7 +30,7 @@ def main() -> None:
         ours, many, one = (Path(temp, name) for name in ("clone", "many", "one"))
         run(ROOT, "git", "clone", "--quiet", str(ROOT), str(ours))
         params = ours / "params.yaml"
-        seed = params.load(params).seeds[0]
+        seed = settings.load(params).seeds[0]
         lines = params.read_text().splitlines(keepends=True)
         params.write_text("".join(f"seeds: [{seed}]\n" if x.startswith("seeds:") else x for x in lines))
         stages = [f"{row}@{seed}" for row in ROWS] + [f"evaluate@{row}-{seed}" for row in ROWS]
@@ -48,7 +48,7 @@ def main() -> None:
         times = [[seconds(folder, "dvc", "repro") for folder in works.values()] for _ in range(ROUNDS)]
         result |= dict(zip(works, map(min, zip(*times, strict=True)), strict=True))
 
-    machine = runtime.start(params.load(ROOT / "params.yaml").at_scale.runtime).facts()
+    machine = runtime.start(settings.load(ROOT / "params.yaml").at_scale.runtime).facts()
     table = pd.DataFrame({"work": list(result), "seconds": [round(s, 2) for s in result.values()]})
     table["machine"] = f"{machine['cpu']}, {machine['cores']} cores, {machine['cpu_capability']}"
     print(table.to_string(index=False))

@@ -11,6 +11,7 @@ it does without a section.
 
 import argparse
 import csv
+import dataclasses
 import subprocess
 import tempfile
 import textwrap
@@ -18,12 +19,11 @@ import time
 from pathlib import Path
 
 import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
-import yaml
+from ruamel.yaml import YAML
 
-from gpt2_shakespeare import paths, runtime
+from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure import losses
 from gpt2_shakespeare.model import GPT
-from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 from gpt2_shakespeare.training.trainer import Trainer, starting_model
 
@@ -31,14 +31,14 @@ OUT = Path(__file__).with_suffix(".csv")
 
 
 def changed(raw: dict, variant: str) -> dict:
-    """A section of params.yaml with a variant's changes."""
+    """A row's table of params.yaml with a variant's changes."""
     for change in variant.split(",") if variant != "start" else ():
         key, _, value = change.partition("=")
         *above, last = key.split(".")
         table = raw
         for name in above:
             table = table[int(name)] if isinstance(table, list) else table[name]
-        table[last] = yaml.safe_load(value.replace(";", ","))
+        table[last] = YAML(typ="safe").load(value.replace(";", ","))
     return raw
 
 
@@ -46,11 +46,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("section", nargs="?", help="of the scale, such as scratch_tuned")
+    parser.add_argument("section", nargs="?", help="a trained row, such as scratch_tuned")
     parser.add_argument("--scale", default="laptop")
     parser.add_argument("--variants", nargs="+", default=["start"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1337])
-    parser.add_argument("--epochs", type=int, default=6, help="of a fine-tuned section")
+    parser.add_argument("--epochs", type=int, help="of a row from the base; default: as in params.yaml")
     args = parser.parse_args()
     if args.section:
         run(args)
@@ -70,22 +70,27 @@ def run(args: argparse.Namespace) -> None:
     ]  # whose params.yaml the changes are to
     commit = subprocess.run(describe, capture_output=True, text=True).stdout.strip()
     for variant in args.variants:
-        raw = yaml.safe_load(Path("params.yaml").read_text())
-        changed(raw["scales"][args.scale][args.section], variant)
-        scale = schema.parse(raw).scales[args.scale]
-        settings = getattr(scale, args.section)
-        machine = runtime.start(scale.runtime)
+        raw = YAML(typ="safe").load(Path("params.yaml").read_text())
+        changed(raw["scales"][args.scale]["rows"][args.section], variant)
+        found = params.parse(raw).scales[args.scale]
+        row = next(row for row in found.trained if row.name == args.section)
+        row = dataclasses.replace(row, epochs=args.epochs or row.epochs)
+        settings = row.settings
+        machine = runtime.start(found.settings.runtime)
         train, dev = (data.load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
         for seed in args.seeds:
             model = starting_model(settings, encoding, at.base, seed)
-            context = (
-                settings.context
-                if isinstance(settings, schema.FromScratch)
-                else [schema.Context(block_size=settings.block_size, epochs=args.epochs)]
-            )
             started = time.perf_counter()
             trainer = Trainer(
-                model, train, dev, settings, context, seed=seed, machine=machine, label=variant, shapes=shapes
+                model,
+                train,
+                dev,
+                settings,
+                row.context,
+                seed=seed,
+                machine=machine,
+                label=variant,
+                shapes=shapes,
             )
             with tempfile.TemporaryDirectory() as folder:
                 progress = trainer.run(Path(folder))

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-import yaml
+from ruamel.yaml import YAML
 
 from gpt2_shakespeare import runtime
 from gpt2_shakespeare.paths import Paths
@@ -59,12 +59,13 @@ def losses(project: Path, name: str, seeds: list[int]) -> dict[tuple[str, int], 
     """Exact val loss of every row and seed under one condition."""
     changes, variables = CONDITIONS[name]
     file = project / "params.yaml"
-    params = yaml.safe_load(file.read_text())
+    params = YAML(typ="safe").load(file.read_text())
     params |= {"scale": "demo", "seeds": seeds}
     params["scales"]["demo"]["runtime"] |= changes
-    file.write_text(yaml.safe_dump(params, sort_keys=False))
+    with open(file, "w", encoding="utf-8") as stream:
+        YAML().dump(params, stream)
     stage(project, "stages/base.py", **variables)
-    stage(project, "stages/evaluate.py", "base", **variables)
+    stage(project, "stages/evaluate.py", "base", "--seed", "0", **variables)
     found, at = {}, Paths("demo")
     for seed in seeds:
         for row in ROWS:

@@ -21,14 +21,14 @@ def main() -> None:
     if scale.corpus == "tinyshakespeare":
         wanted.append(assets.TINY_SHAKESPEARE)
     elif scale.corpus == "plays":
-        (raw / "plays.txt").write_text(pastiche.plays())
+        (raw / "plays.txt").write_text(pastiche.plays(), encoding="utf-8", newline="\n")
     else:
         read_corpus(Path(settings.corpus_path))  # fail here, where the file is named as the user named it
         shutil.copy(settings.corpus_path, raw / "corpus.txt")
     if scale.base.corpus == "novels":
         wanted += assets.NOVELS
     elif scale.base.corpus == "prose":
-        (raw / "prose.txt").write_text(pastiche.prose())
+        (raw / "prose.txt").write_text(pastiche.prose(), encoding="utf-8", newline="\n")
     if scale.tokenizer.source == "gpt2":  # for what is forgotten
         wanted.append(assets.WIKITEXT2_TEST)
     fetch(wanted, raw, partial=paths.DOWNLOADS)

@@ -37,11 +37,11 @@ def main() -> None:
     wanted = params.change(settings.sample, given | {"prompts": [args.prompt]})
     machine = runtime.start(settings.at_scale.runtime)
     encoding = tokenizer.load(args.tokenizer or at.tokenizer)
-    name = args.model or at.model("finetune", settings.seeds[0])
-    model = GPT.from_pretrained(name).to(machine.device)
+    folder = args.model or at.model("finetune", settings.seeds[0])
+    model = GPT.from_pretrained(folder).to(machine.device)
     if model.config.vocab_size != encoding.n_vocab:
         raise ModelError(
-            f"{name}: the model has {model.config.vocab_size} token types and the tokenizer {encoding.n_vocab}; "
+            f"{folder}: the model has {model.config.vocab_size} token types and the tokenizer {encoding.n_vocab}; "
             "name the model's own with --tokenizer"
         )
     for sample in sampling.for_prompts(model, encoding, wanted):

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 # The package that lies beside this script, whatever is installed: DVC hashes that one. `dvc exp run --queue` and
 # `--temp`, and a git worktree, run the stages of another tree than the one that was installed.
+R = TypeVar("R", bound="Row")
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 sys.path.insert(0, str(SOURCE))
 
@@ -51,12 +52,9 @@ def stage(main: Callable[[], None]) -> None:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(128 + error.signal)
     except OSError as error:
-        if error.errno is None:
-            raise
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(
-            f"{name}: {where}{error.strerror}; nothing of this stage is kept, run it again when that is mended"
-        )
+        reason = " ".join(str(error.strerror or error).split()) or type(error).__name__
+        sys.exit(f"{name}: {where}{reason}; nothing of this stage is kept, run it again when that is mended")
 
 
 def no_arguments(description: str | None) -> None:
@@ -64,7 +62,7 @@ def no_arguments(description: str | None) -> None:
     argparse.ArgumentParser(description=description).parse_args()
 
 
-def row_and_seed(description: str | None, rows: Iterable[Row]) -> tuple[Row, int]:
+def row_and_seed(description: str | None, rows: Iterable[R]) -> tuple[R, int]:
     """The arguments of a stage that makes or looks at one model: `row`, one of these, and `--seed`."""
     by_name = {row.name: row for row in rows}
     parser = argparse.ArgumentParser(description=description)

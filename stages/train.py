@@ -5,7 +5,6 @@ from stage import in_processes, row_and_seed, stage, train_into
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure import kinds, losses
 from gpt2_shakespeare.model import GPT
-from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import data, tokenizer
 from gpt2_shakespeare.training.trainer import Trainer, starting_model
 
@@ -21,10 +20,7 @@ def main() -> None:
     train, dev = (data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev"))
     model = starting_model(row.settings, encoding, at.base, seed)
     probe = None
-    if isinstance(row.settings, schema.FromScratch):
-        context = row.settings.context
-    else:
-        context = [schema.Context(block_size=row.settings.block_size, epochs=row.epochs)]
+    if row.from_base:
         texts = {
             file.stem: data.load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
         }
@@ -36,7 +32,7 @@ def main() -> None:
             return forgetting.measure(model) | names.measure(model)
 
     trainer = Trainer(
-        model, train, dev, row.settings, context,
+        model, train, dev, row.settings, row.context,
         seed=seed, machine=machine, label=f"{row.name} {seed}", shapes=tokenizer.shapes(encoding), probe=probe,
     )  # fmt: skip
     out, history = at.model(row.name, seed), at.history(row.name, seed)

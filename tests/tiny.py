@@ -30,13 +30,14 @@ def tokens(n, seed=0):
     return np.random.default_rng(seed).integers(VOCAB_SIZE, size=n).astype(np.uint16)
 
 
-def training(**changes):
+def training(kind=schema.Training, **changes):
     """Settings of a short run without dropout."""
     plain = {
         "learning_rate": 1e-2, "min_lr": 0.0, "warmup_steps": 0, "beta1": 0.9, "beta2": 0.99,
         "weight_decay": 0.1, "decay": "matrices", "grad_clip": 1.0,
         "stride": None, "batch_size": 4, "grad_accum_steps": 1,
-        "embd_dropout": 0.0, "attn_dropout": 0.0, "resid_dropout": 0.0,
+        "dropout": 0.0, "attn_dropout": 0.0, "random_offsets": False, "renaming": None, "spelling": False,
+        "sampled_types": None, "muon_learning_rate": None,
         "eval_interval": 1, "eval_tokens": 64, "patience": None,
     }  # fmt: skip
-    return schema.Training(**(plain | changes))
+    return kind(**(plain | changes))

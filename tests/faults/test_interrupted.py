@@ -78,7 +78,9 @@ def test_killing_dvc_ends_the_trainer_and_the_next_repro_goes_on(project, wanted
         time.sleep(0.05)
     assert not trainers(project)
     assert kills.newest(project)
-    done = micro.run(project, "dvc", "repro", "train_from_random@scratch-1337")  # past the lock files that DVC has left
+    done = micro.run(
+        project, "dvc", "repro", "train_from_random@scratch-1337"
+    )  # past the lock files that DVC has left
     assert done.returncode == 0, done.stdout
     assert "goes on after step" in done.stdout
     assert kills.digest(project) == wanted

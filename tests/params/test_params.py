@@ -127,7 +127,7 @@ def test_epochs_belong_to_finetune_and_long_epochs_to_the_other_rows_from_the_ba
     raw = changed("epochs", 2, changed("long_epochs", 9))
     assert row("finetune", "demo", raw).epochs == 2
     assert row("finetune_long", "demo", raw).epochs == row("finetune_lora", "demo", raw).epochs == 9
-    assert row("scratch", "demo", raw).epochs is None
+    assert row("scratch", "demo", raw).epochs == 1
     raw = changed("scales.demo.rows.finetune_long.epochs", 3, raw)
     assert row("finetune_long", "demo", raw).epochs == 3 and row("finetune_lora", "demo", raw).epochs == 9
 

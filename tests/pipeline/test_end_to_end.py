@@ -3,16 +3,25 @@
 The tests of this file run in order, on one project, as a user's session would.
 """
 
+import csv
 import json
 import re
 import shutil
+from pathlib import Path
 
 import micro
 import pytest
 
-from gpt2_shakespeare.params import schema
+from gpt2_shakespeare import params
+from gpt2_shakespeare.params.rows import BASELINES
 
 pytestmark = pytest.mark.slow
+
+ROWS = [row.name for row in params.load(micro.ROOT / "params.yaml").trained_rows]
+STARTS = {
+    row.name: "from_base" for row in params.load(micro.ROOT / "params.yaml").trained_rows if row.from_base
+}
+STARTS |= {row: "from_random" for row in ROWS if row not in STARTS} | {"finetune": "finetune"}
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +29,8 @@ def project(tmp_path_factory):
     return micro.copy(tmp_path_factory.mktemp("micro"))
 
 
-def dvc(project, *args):
-    done = micro.run(project, "dvc", *args)
+def dvc(project, *args, **variables):
+    done = micro.run(project, "dvc", *args, **variables)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -32,12 +41,26 @@ def ran(output):
 
 
 def results(project):
-    return json.loads((project / "metrics/demo/results.json").read_text())
+    files = sorted((project / "metrics/demo/rows").glob("*.json"))
+    return {file.stem: json.loads(file.read_text()) for file in files}
+
+
+def table(project):
+    with open(project / "metrics/demo/table.csv", newline="", encoding="utf-8") as file:
+        return {line["row"]: line for line in csv.DictReader(file)}
+
+
+def training(row, seed):
+    return f"finetune@{seed}" if row == "finetune" else f"train_{STARTS[row]}@{row}-{seed}"
+
+
+def at_work(step, row, seed):
+    return f"{step}_{STARTS[row]}@{row}-{seed}"
 
 
 FINETUNE_AND_WHAT_FOLLOWS = {
-    "check", "finetune@1337", "evaluate@finetune-1337", "evaluate_ensembles", "sample", "report",
-    "analyse@finetune-1337", "decode@finetune", "report_analysis",
+    "check", "finetune@1337", "evaluate_finetune@finetune-1337", "evaluate_ensembles", "texts_finetune@finetune-1337",
+    "decode_finetune@finetune-1337", "report",
 }  # fmt: skip
 PAGES = (
     "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "forgetting.png", "names.png",
@@ -45,11 +68,16 @@ PAGES = (
 )  # fmt: skip
 
 
-def test_repro_runs_everything_once(project):
-    stages = ran(dvc(project, "repro"))
-    assert stages[0] == "check" and set(stages[-2:]) <= {"report", "report_analysis"}
-    assert len(stages) == len(set(stages)) == 37
-    assert list(results(project)) == [*schema.BASELINES, *schema.MODEL_ROWS]  # no ensemble of one seed
+def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project, tmp_path):
+    watch = {
+        "WATCH_OUT": str(tmp_path),
+        "WATCH_PROJECT": str(project),
+        "PYTHONPATH": str(micro.ROOT / "tests/watch"),
+    }
+    stages = ran(dvc(project, "repro", **watch))
+    assert stages[0] == "check" and stages[-1] == "report"
+    assert len(stages) == len(set(stages)) == 35
+    assert set(results(project)) == {*BASELINES, "base", *ROWS}  # no ensemble of one seed
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10
     for name in PAGES:
@@ -57,59 +85,91 @@ def test_repro_runs_everything_once(project):
     assert "Data and pipelines are up to date." in dvc(project, "repro")
     assert "finetune_long" in micro.stage(project, "report", "--print").stdout
     assert "missing" not in (project / "metrics/demo/analysis.md").read_text()
+    assert not opened_but_unlisted(project, tmp_path)
+
+
+def opened_but_unlisted(project, notes):
+    """What a stage opened to read and neither lists as a dep nor makes itself, in dvc.lock's own words."""
+    lock = micro.YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]
+    listed = {
+        stage["cmd"].removeprefix("python "): [entry["path"] for entry in [*stage["deps"], *stage["outs"]]]
+        for stage in lock.values()
+    }
+    plumbing = ("params.yaml", "stages/stage.py", "src/gpt2_shakespeare/params", "src/gpt2_shakespeare/paths.py",
+                "src/gpt2_shakespeare/errors.py", "src/gpt2_shakespeare/__init__.py", ".checkpoints", "logs")  # fmt: skip
+    found, seen = set(), set()
+    for file in notes.iterdir():
+        for line in file.read_text().splitlines():
+            command, path = line.split("\t")
+            if command not in listed or "__pycache__" in path:
+                continue
+            seen.add(command)
+            if not any(Path(path).is_relative_to(place) for place in (*listed[command], *plumbing)):
+                found.add((command, path))
+    assert seen == set(listed)  # the watch saw every stage
+    return found
 
 
 def test_a_forced_run_leaves_every_byte_as_it_was(project):
     def everything():
         files = [project / "dvc.lock", *sorted((project / "metrics").rglob("*.*"))]
-        return {file.name: file.read_bytes() for file in files}
+        return {file.relative_to(project): file.read_bytes() for file in files}
 
     before = everything()
     dvc(project, "repro", "--force")
     assert everything() == before
 
 
-def test_epochs_reruns_the_fine_tuning_and_what_follows_from_it(project):
+def commit(project, message):
     micro.run(project, "git", "add", ".")
-    micro.run(project, "git", "commit", "--quiet", "--message", "results")
-    before = results(project)
+    micro.run(project, "git", "commit", "--quiet", "--message", message)
+
+
+def test_epochs_reruns_the_fine_tuning_and_what_follows_from_it(project):
+    commit(project, "results")
+    before = table(project)
     output = dvc(project, "exp", "run", "-S", "epochs=6")
     assert set(ran(output)) == FINETUNE_AND_WHAT_FOLLOWS
-    after = results(project)
+    after = table(project)
     assert after["scratch"] == before["scratch"] and after["base"] == before["base"]
     assert after["finetune"] != before["finetune"]
-    assert after["finetune"] == after["finetune_long"]  # the same six epochs, in two folders
-    shown = dvc(project, "metrics", "diff", "--json")
-    assert "finetune.val_loss" in shown and "scratch.val_loss" not in shown
+    same = [{**after[row], "row": "", "reference": "", "notes": ""} for row in ("finetune", "finetune_long")]
+    assert same[0] == same[1]  # the same six epochs, in two folders
+    shown = json.loads(dvc(project, "metrics", "diff", "--json"))
+    assert set(shown) == {"metrics/demo/rows/finetune.json"} and "val_loss" in str(shown)
+    changed = micro.run(project, "git", "diff", "--unified=0", "params.yaml").stdout
+    assert re.findall(r"^[-+][^-+].*", changed, flags=re.MULTILINE)[0].startswith("-epochs: 1 ")
+    assert len(re.findall(r"^[-+][^-+]", changed, flags=re.MULTILINE)) == 2  # one line of params.yaml
 
 
 def test_a_new_seed_trains_only_itself_and_rows_become_means(project):
-    before = results(project)
+    before = table(project)
     stages = set(ran(dvc(project, "exp", "run", "-S", "seeds=[1337,2]")))
-    trained = {name for name in stages if name.startswith(("scratch", "finetune", "base"))}
-    assert trained == {f"{row}@2" for row in schema.TRAINED_ROWS}
+    trained = {name for name in stages if name.startswith(("train", "finetune", "base"))}
+    assert trained == {training(row, 2) for row in ROWS}
     evaluated = {name for name in stages if name.startswith("evaluate")}
-    assert evaluated == {"evaluate_ensembles", *(f"evaluate@{row}-2" for row in schema.TRAINED_ROWS)}
-    analysed = {name for name in stages if name.startswith(("analyse", "decode"))}
-    assert analysed == {f"analyse@{row}-2" for row in schema.TRAINED_ROWS}
+    assert evaluated == {"evaluate_ensembles", *(at_work("evaluate", row, 2) for row in ROWS)}
+    written = {name for name in stages if name.startswith(("texts", "decode"))}
+    assert written == {at_work("texts", row, 2) for row in ROWS}
     files = {seed: project / f"data/demo/evaluation/scratch-{seed}.json" for seed in (1337, 2)}
     one, two = (json.loads(file.read_text())["val_loss"] for file in files.values())
-    row = results(project)["scratch"]
-    assert row["val_loss"] == pytest.approx((one + two) / 2, abs=1e-4)
-    assert row["val_loss_std"] == pytest.approx(abs(one - two) / 2**0.5, abs=1e-4)
-    assert row["seeds"] == 2 and before["scratch"]["seeds"] == 1
+    row = table(project)["scratch"]
+    assert float(row["val_loss"]) == pytest.approx((one + two) / 2, abs=1e-4)
+    assert float(row["val_loss_std"]) == pytest.approx(abs(one - two) / 2**0.5, abs=1e-4)
+    assert int(row["seeds"]) == 2 and int(before["scratch"]["seeds"]) == 1
     after = results(project)
-    assert list(after) == list(schema.ROWS)
-    assert (
-        after["scratch_ensemble"]["val_loss"] < after["scratch_tuned"]["val_loss"]
-    )  # by Jensen's inequality
+    ensembles = [row.name for row in params.load(project / "params.yaml").ensembles]
+    assert set(after) == {*BASELINES, "base", *ROWS, *ensembles}
+    # by Jensen's inequality
+    assert after["scratch_ensemble"]["val_loss"] < after["scratch_tuned"]["val_loss"]
 
 
 def test_what_was_run_before_comes_from_the_cache(project):
     """Back to the settings of the first run: nothing is trained again."""
     output = dvc(project, "exp", "run", "-S", "seeds=[1337]", "-S", "epochs=1")
     assert "is cached - skipping run" in output
-    assert not [name for name in ran(output) if name.startswith(("scratch", "finetune", "base"))]
+    assert not [name for name in ran(output) if name.startswith(("train", "finetune", "base"))]
+    assert set(results(project)) == {*BASELINES, "base", *ROWS}  # the ensembles' files are gone again
 
 
 def test_a_changed_setting_makes_only_its_stages_stale(project):
@@ -121,20 +181,32 @@ def test_a_changed_setting_makes_only_its_stages_stale(project):
         (project / "params.yaml").write_text(saved)
         return found - {"check"}
 
-    assert stale(lambda p: p["scales"]["demo"]["scratch"].update(learning_rate=1e-3)) == {"scratch@1337"}
-    assert stale(lambda p: p["scales"]["demo"]["finetune"].update(learning_rate=1e-3)) == {
-        "finetune@1337", "finetune_long@1337",
-    }  # fmt: skip
-    texts = {"analyse_base", *(f"analyse@{row}-1337" for row in schema.TRAINED_ROWS)}
-    grid = {"decode_base", *(f"decode@{row}" for row in schema.TRAINED_ROWS)}
-    assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"sample", "report", "report_analysis", *texts}
-    assert stale(lambda p: p["analysis"].update(samples=4)) == {
-        "analyse_human",
-        "report_analysis",
-        *texts,
-        *grid,
+    def row(name, **changes):
+        return lambda p: p["scales"]["demo"]["rows"][name].update(changes)
+
+    scratch, long = training("scratch", 1337), training("finetune_long", 1337)
+    assert stale(row("scratch", learning_rate=1e-3)) == {scratch, "report"}
+    assert stale(row("finetune", learning_rate=1e-3)) == {"finetune@1337", "report"}
+    assert stale(row("finetune_long", learning_rate=1e-3)) == {long, "report"}
+    assert stale(lambda p: p["scales"]["demo"]["pretraining"].update(learning_rate=1e-3)) == {
+        "base",
+        "report",
     }
-    assert stale(lambda p: p["scales"]["laptop"]["scratch"].update(learning_rate=1e-3)) == set()
+    from_base = {training(row, 1337) for row in ROWS if STARTS[row] != "from_random"}
+    assert stale(lambda p: p["scales"]["demo"]["finetuning"].update(beta2=0.9)) == from_base | {"report"}
+    texts = {"texts_base@base-0", *(at_work("texts", row, 1337) for row in ROWS)}
+    grid = {"decode_base@base-0", *(at_work("decode", row, 1337) for row in ROWS)}
+    assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"report", *texts}
+    assert stale(lambda p: p["analysis"].update(samples=4)) == {"texts_human", "report", *texts, *grid}
+    assert stale(lambda p: p["scales"]["laptop"]["rows"]["scratch"].update(learning_rate=1e-3)) == set()
+
+
+def test_a_change_of_the_report_retrains_nothing(project):
+    file = project / "src/gpt2_shakespeare/report/__init__.py"
+    saved = file.read_text()
+    file.write_text(saved + "# a remark\n")
+    assert set(json.loads(dvc(project, "status", "--json"))) == {"report"}
+    file.write_text(saved)
 
 
 def test_a_users_own_corpus_and_base_are_watched(project):
@@ -156,6 +228,81 @@ def test_an_unknown_key_is_reported_when_nothing_else_is_stale(project):
     (project / "params.yaml").write_text(saved)
     assert done.returncode != 0
     assert "check: params.yaml: epoch: unknown key; did you mean 'epochs'?" in done.stdout
+
+
+def test_a_row_is_added_in_params_alone(project):
+    """A line in the list, one in the defaults, one in every scale: it is trained, measured, and in every table."""
+    saved, before = (project / "params.yaml").read_text(), table(project)
+
+    def add(p):
+        p["rows"]["from_base"].append("finetune_slow")
+        p["defaults"]["rows"]["finetune_slow"] = {}
+        for scale in p["scales"].values():
+            scale["rows"]["finetune_slow"] = {"learning_rate": 0.0004}
+
+    micro.edit(project, add)
+    lines = (project / "params.yaml").read_text().splitlines()
+    assert len(lines) - len(saved.splitlines()) == 5 <= 6
+    slow = {f"{step}_from_base@finetune_slow-1337" for step in ("train", "evaluate", "texts", "decode")}
+    assert set(ran(dvc(project, "repro"))) == {"check", "evaluate_ensembles", "report", *slow}
+    after = table(project)
+    assert list(after) == [*list(before)[:-3], "finetune_slow", *list(before)[-3:]]
+    assert {row: line for row, line in after.items() if row != "finetune_slow"} == before
+    assert float(after["finetune_slow"]["val_loss"]) != float(after["finetune"]["val_loss"])
+    assert "finetune_slow" in results(project) and "finetune_slow" in dvc(project, "metrics", "show")
+    for page in ("table.md", "curves.csv", "samples.md", "analysis.md", "analysis.csv"):
+        assert "finetune_slow" in (project / "metrics/demo" / page).read_text(), page
+    micro.edit(project, lambda p: p["rows"]["from_base"].remove("finetune_slow"))
+    done = micro.run(project, "dvc", "repro")
+    assert done.returncode != 0
+    assert "scales.demo.rows.finetune_slow: `rows` lists no such row" in done.stdout
+    (project / "params.yaml").write_text(saved)
+    dvc(project, "repro")
+    assert table(project) == before and "finetune_slow" not in results(project)
+
+
+def test_a_queued_experiment_runs_the_code_that_was_queued(project):
+    """Not that of the workspace, which DVC doesn't hash for it; nor may it land in the run cache as if it were."""
+    commit(project, "before the queue")
+    file = project / "src/gpt2_shakespeare/texts/sampling.py"
+    saved = file.read_text()
+    dvc(project, "exp", "run", "--queue", "--name", "queued", "-S", "sample.seed=77")
+    file.write_text(
+        saved + "\n\ndef for_prompts(*_):\n    return [{'prompt': 'x', 'seed': 0, 'text': 'NOISE'}]\n"
+    )
+    dvc(project, "queue", "start")
+    for _ in range(600):
+        status = micro.run(project, "dvc", "queue", "status").stdout
+        if "Success" in status or "Failed" in status:
+            break
+        micro.run(project, "sleep", "0.2")
+    file.write_text(saved)
+    assert "Success" in status, micro.run(project, "dvc", "queue", "logs", "queued").stdout
+    samples = micro.run(project, "git", "show", "queued:metrics/demo/samples.md").stdout
+    assert "NOISE" not in samples and len(samples) > 100
+    output = dvc(project, "exp", "run", "-S", "sample.seed=77")
+    assert "NOISE" not in (project / "metrics/demo/samples.md").read_text() and "is cached" in output
+    micro.run(project, "git", "checkout", "--force", ".")
+    dvc(project, "checkout")
+
+
+def test_a_stage_that_imports_another_tree_refuses_to_start(project):
+    script = project / "stages/other.py"
+    script.write_text("import gpt2_shakespeare\nfrom stage import stage\n\nstage(lambda: print('ran'))\n")
+    done = micro.run(project, "python", "stages/other.py", PYTHONPATH=str(micro.ROOT / "src"))
+    script.unlink()
+    assert done.returncode == 1 and "ran" not in done.stdout.splitlines()
+    assert "other: the package was loaded from" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_a_clone_that_turns_line_ends_into_crlf_is_up_to_date(project, tmp_path):
+    commit(project, "results")
+    clone = tmp_path / "clone"
+    micro.run(project, "git", "clone", "--quiet", "--config", "core.autocrlf=true", str(project), str(clone))
+    assert b"\r\n" not in (clone / "params.yaml").read_bytes() + (clone / "stages/train.py").read_bytes()
+    shutil.copytree(project / ".dvc/cache", clone / ".dvc/cache")
+    dvc(clone, "checkout")
+    assert "Data and pipelines are up to date." in dvc(clone, "status")
 
 
 def test_stages_run_without_dvc_and_give_the_same_bytes(project, tmp_path):
@@ -181,3 +328,15 @@ def test_a_prompt_of_ones_own(project):
     assert done.returncode == 0 and done.stdout.count("KING:") == 2
     done = micro.stage(project, "sample", "--prompt", "KING:", "--temperature", "-1")
     assert done.returncode == 1 and "temperature" in done.stdout and "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "script", sorted(path.stem for path in (micro.ROOT / "stages").glob("*.py") if path.stem != "stage")
+)
+def test_help_and_unknown_arguments_run_nothing(project, script):
+    status = micro.run(project, "git", "status", "--short").stdout
+    done = micro.stage(project, script, "--help")
+    assert done.returncode == 0 and "usage:" in done.stdout
+    done = micro.stage(project, script, "--nonsense", "3")
+    assert done.returncode == 2 and "usage:" in done.stdout and "Traceback" not in done.stdout
+    assert micro.run(project, "git", "status", "--short").stdout == status

@@ -9,9 +9,9 @@ import pytest
 import torch
 from tiny import gpt
 
+from gpt2_shakespeare import params
 from gpt2_shakespeare.corpora.pastiche import plays
 from gpt2_shakespeare.errors import UserError
-from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts import judge, sampling
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.data import DataError

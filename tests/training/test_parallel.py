@@ -27,7 +27,9 @@ LOSS_TOLERANCE, WEIGHT_TOLERANCE = 1e-4, 1e-3
 def project(tmp_path_factory):
     """Steps of two micro-batches, for one or two processes."""
     project = kills.prepare(tmp_path_factory.mktemp("ranks"))
-    micro.edit(project, lambda p: p["scales"]["demo"]["rows"]["scratch"].update(grad_accum_steps=2, batch_size=2))
+    micro.edit(
+        project, lambda p: p["scales"]["demo"]["rows"]["scratch"].update(grad_accum_steps=2, batch_size=2)
+    )
     return project
 
 

@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.params.problems import line
 from gpt2_shakespeare.params.reader import AtScale, Reader
-from gpt2_shakespeare.params.rows import BASELINES, Row
+from gpt2_shakespeare.params.rows import BASELINES, Row, TrainedRow
 from gpt2_shakespeare.params.schema import ParamsError
 
 
@@ -37,14 +37,14 @@ class Params:
         return self.scales[self.scale].settings
 
     @property
-    def trained_rows(self) -> tuple[Row, ...]:
+    def trained_rows(self) -> tuple[TrainedRow, ...]:
         return self.scales[self.scale].trained
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """All rows of the table at this scale, in its order."""
-        baselines = (Row(name, "baseline") for name in BASELINES)
-        return (*baselines, Row("base", "base"), *self.trained_rows, *self.ensembles)
+        baselines = (Row(name=name, kind="baseline") for name in BASELINES)
+        return (*baselines, Row(name="base", kind="base"), *self.trained_rows, *self.ensembles)
 
     def row(self, name: str) -> Row:
         """Raises ParamsError where there is no such row."""
@@ -76,7 +76,9 @@ def parse(raw: Any, where: str = "params.yaml") -> Params:
     top, scales = reader.read()
     if reader.problems or top is None:
         raise ParamsError("\n".join(f"{where}: {problem}" for problem in dict.fromkeys(reader.problems)))
-    ensembles = (Row(name, "ensemble", of=e.of, cached=e.cache) for name, e in top.ensembles.items())
+    ensembles = (
+        Row(name=name, kind="ensemble", of=e.of, cached=e.cache) for name, e in top.ensembles.items()
+    )
     shared = {
         name: getattr(top, name) for name in schema.TopLevel.model_fields if name not in ("rows", "ensembles")
     }

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.params.layers import Layer, Merged, Place, dotted
 from gpt2_shakespeare.params.problems import line, near, shown
-from gpt2_shakespeare.params.rows import RESERVED, Kind, Row
+from gpt2_shakespeare.params.rows import RESERVED, Kind, TrainedRow
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -38,7 +38,7 @@ class AtScale:
     """
 
     settings: schema.Scale
-    trained: tuple[Row, ...]
+    trained: tuple[TrainedRow, ...]
     merged: Mapping[str, Merged]
 
 
@@ -176,11 +176,11 @@ class Reader:
         values = whole.values | {"pretraining": pretraining.values if ours else None}
         return self._check(schema.Scale, values, SCALE_LAYERS, written)
 
-    def _row(self, name: str, start: str, layers: Merged, epochs: int, place: Place) -> Row | None:
+    def _row(self, name: str, start: str, layers: Merged, epochs: int, place: Place) -> TrainedRow | None:
         values = dict(layers.values)
         kind: Kind = "scratch"
         table: type[schema.FromScratch] | type[schema.FineTuning] = schema.FromScratch
-        walks = None
+        walks = 1
 
         def written(loc: Place) -> Place:
             return layers.place_of(loc) or (*place, *loc)
@@ -199,11 +199,11 @@ class Reader:
                 self.problems.append(f"{where}: Input should be a whole number above 0{shown(walks)}")
                 return None
         settings = self._check(table, values, (), written)
-        return None if settings is None else Row(name, kind, settings, walks)
+        return None if settings is None else TrainedRow(name=name, kind=kind, settings=settings, epochs=walks)
 
-    def _check_windows(self, scale: schema.Scale, rows: list[Row], place: Place) -> None:
+    def _check_windows(self, scale: schema.Scale, rows: list[TrainedRow], place: Place) -> None:
         """No window is longer than the scale's model: `prepare` cuts the text by that, and so does our own base."""
-        longest = {row.name: row.settings.longest_window for row in rows if row.settings}
+        longest = {row.name: row.settings.longest_window for row in rows}
         for name, size in longest.items():
             if size > scale.model.block_size:
                 self.problems.append(

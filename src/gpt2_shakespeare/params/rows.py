@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt2_shakespeare.params.schema import FineTuning, FromScratch
+from gpt2_shakespeare.params.schema import Context, FineTuning, FromScratch
 
 Kind = Literal["baseline", "base", "scratch", "finetune", "lora", "ensemble"]
 BASELINES = ("unigram", "trigram", "trigram_cache")
@@ -11,25 +11,23 @@ ALWAYS = (*BASELINES, "base", "finetune")  # rows that no list of params.yaml na
 RESERVED = (*ALWAYS, "human")  # `human` is val itself, among the texts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One row of the table.
 
     Args:
         kind: `scratch` is trained from random weights, `finetune` and `lora` from the base; a `baseline` counts
             n-grams; an `ensemble` averages the probabilities of another row's seeds.
-        settings: of a trained row.
-        epochs: of a row that is trained from the base: walks over its windows.
         of: the row whose seeds an ensemble averages.
         cached: whether the ensemble is mixed with a cache of the text so far.
+        settings: of a trained row.
     """
 
     name: str
     kind: Kind
-    settings: FromScratch | FineTuning | None = None
-    epochs: int | None = None
     of: str = ""
     cached: bool = False
+    settings: FromScratch | FineTuning | None = None
 
     @property
     def trained(self) -> bool:
@@ -42,5 +40,24 @@ class Row:
 
     @property
     def has_model(self) -> bool:
-        """Whether it is a single model, that can be sampled."""
+        """Whether it is a single model, which can be sampled."""
         return self.trained or self.kind == "base"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRow(Row):
+    """A row that is trained here.
+
+    Args:
+        epochs: walks over the windows, of a row from the base.
+    """
+
+    settings: FromScratch | FineTuning
+    epochs: int = 1
+
+    @property
+    def context(self) -> list[Context]:
+        """The phases of its training."""
+        if isinstance(self.settings, FromScratch):
+            return self.settings.context
+        return [Context(block_size=self.settings.block_size, epochs=self.epochs)]

@@ -12,7 +12,7 @@ from transformers import GPT2LMHeadModel
 from gpt2_shakespeare.measure import losses
 from gpt2_shakespeare.measure.losses import exact_loss, exact_losses, quick_loss, reference_loss
 from gpt2_shakespeare.model import GPT, ModelError
-from gpt2_shakespeare.tokens.data import DataError
+from gpt2_shakespeare.tokens.files import DataError
 
 
 @torch.inference_mode()

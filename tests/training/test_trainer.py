@@ -19,7 +19,8 @@ from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.measure.losses import quick_loss
 from gpt2_shakespeare.model.gpt import GPT, ModelError, add_lora
 from gpt2_shakespeare.params import schema
-from gpt2_shakespeare.tokens.data import Batches, DataError
+from gpt2_shakespeare.tokens.batches import Batches
+from gpt2_shakespeare.tokens.files import DataError
 from gpt2_shakespeare.training import optimizers
 from gpt2_shakespeare.training import trainer as trainer_module
 from gpt2_shakespeare.training.checkpoint import Checkpoints

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from gpt2_shakespeare.tokens.data import Tokens
+from gpt2_shakespeare.tokens.files import Tokens
 
 CACHE_WEIGHTS = (0.02, 0.05, 0.1, 0.15, 0.2)
 CACHE_SIZES = (100, 200, 400, 800, 1600, 3200)  # tokens

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import tiktoken
 
-from gpt2_shakespeare.tokens.data import Tokens
+from gpt2_shakespeare.tokens.files import Tokens
 
 # a line of its own that ends with a colon, after an empty line: "First Citizen:"
 HEADING = re.compile(rb"(?:\A|\n\n)([^\n:]+:)(?=\n)")

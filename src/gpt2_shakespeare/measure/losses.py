@@ -10,7 +10,8 @@ from torch import Tensor
 from gpt2_shakespeare.model import GPT
 from gpt2_shakespeare.model.loss import token_losses
 from gpt2_shakespeare.runtime import evaluating
-from gpt2_shakespeare.tokens.data import DataError, Tokens, window_starts, windows
+from gpt2_shakespeare.tokens.batches import window_starts, windows
+from gpt2_shakespeare.tokens.files import DataError, Tokens
 
 TOKENS_PER_BATCH = 2048  # of a forward pass without gradients; more costs fresh memory, not less time
 

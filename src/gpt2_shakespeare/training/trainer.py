@@ -29,7 +29,9 @@ from gpt2_shakespeare.model.gpt import GPT, INIT_STD, GPTConfig, ModelError, add
 from gpt2_shakespeare.model.loss import Candidates
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import tokenizer
-from gpt2_shakespeare.tokens.data import Batches, DataError, Renaming, Tokens
+from gpt2_shakespeare.tokens.batches import Batches
+from gpt2_shakespeare.tokens.files import DataError, Tokens
+from gpt2_shakespeare.tokens.renaming import Renaming
 from gpt2_shakespeare.training import checkpoint, optimizers, parallel
 from gpt2_shakespeare.training.checkpoint import Checkpoints
 

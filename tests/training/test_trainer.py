@@ -17,7 +17,8 @@ from tiny import MACHINE, gpt, tokens, training
 from gpt2_shakespeare import runtime
 from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.measure.losses import quick_loss
-from gpt2_shakespeare.model.gpt import GPT, ModelError, add_lora
+from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.model.lora import add_lora
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens.batches import Batches
 from gpt2_shakespeare.tokens.files import DataError

@@ -25,7 +25,9 @@ from tqdm import tqdm
 from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.errors import Interrupted, UserError
 from gpt2_shakespeare.measure.losses import quick_loss
-from gpt2_shakespeare.model.gpt import GPT, INIT_STD, GPTConfig, ModelError, add_lora
+from gpt2_shakespeare.model import GPT, GPTConfig, ModelError
+from gpt2_shakespeare.model.gpt import INIT_STD
+from gpt2_shakespeare.model.lora import add_lora
 from gpt2_shakespeare.model.loss import Candidates
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import tokenizer

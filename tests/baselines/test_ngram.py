@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import fuzz
 
-from gpt2_shakespeare.baselines import ngram
-from gpt2_shakespeare.baselines.ngram import Cache, Ngram, Unigram
+from gpt2_shakespeare.baselines.cache import Cache
+from gpt2_shakespeare.baselines.ngram import Ngram, Unigram, loss
 
 A, B, C, D = range(4)
 TOY = np.array([A, B, A, B, C, A, B, B], dtype=np.uint16)
@@ -62,22 +62,6 @@ def test_token_ids_of_three_tokens_fit_into_a_number():
     assert Ngram(text, 65_536).probabilities(text)[-1] > 0.3
 
 
-def test_a_cache_by_hand():
-    text, p = np.array([A, A, B, A], dtype=np.uint16), np.array([0.1, 0.2, 0.3])
-    own = [1 / 1, 0 / 2, 1 / 2]  # of the last two tokens before each
-    assert Cache(0.25, 2).mix(text, p) == pytest.approx(
-        [0.25 * o + 0.75 * q for o, q in zip(own, p, strict=True)]
-    )
-
-
-def test_the_cache_is_chosen_by_its_loss():
-    burst = np.repeat(np.arange(40, dtype=np.uint16), 50)  # recent tokens tell all
-    p = np.full(len(burst) - 1, 1 / 40)
-    chosen = ngram.best_cache(burst, p)
-    assert (chosen.weight, chosen.size) == (max(ngram.CACHE_WEIGHTS), min(ngram.CACHE_SIZES))
-    assert ngram.loss(chosen.mix(burst, p)) < ngram.loss(p)
-
-
 def test_word_order_is_what_it_learns():
     """On shuffled text a trigram knows no more than a unigram."""
     text = np.tile(np.arange(20, dtype=np.uint16), 300)
@@ -86,13 +70,13 @@ def test_word_order_is_what_it_learns():
 
     def gain(tokens):
         unigram = Unigram(tokens[train], 20).probabilities(tokens[held_out])
-        return ngram.loss(unigram) - ngram.loss(Ngram(tokens[train], 20).probabilities(tokens[held_out]))
+        return loss(unigram) - loss(Ngram(tokens[train], 20).probabilities(tokens[held_out]))
 
     assert gain(text) > 2.5 and gain(shuffled) < 0.01
 
 
 def test_it_imports_no_torch():
-    code = "import gpt2_shakespeare.baselines.ngram, sys; assert 'torch' not in sys.modules"
+    code = "import gpt2_shakespeare.baselines.cache, gpt2_shakespeare.baselines.ngram, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -101,6 +85,6 @@ def test_tiny_shakespeare_gives_the_figures_measured_elsewhere(tiny_shakespeare)
     train, val = tiny_shakespeare
     assert (len(train), len(val)) == (304_222, 33_803)
     trigram = Ngram(train, 50257).probabilities(val)
-    assert ngram.loss(Unigram(train, 50257).probabilities(val)) == pytest.approx(6.51, abs=0.001)
-    assert ngram.loss(trigram) == pytest.approx(4.766, abs=0.001)
-    assert ngram.loss(Cache(0.1, 1024).mix(val, trigram)) == pytest.approx(4.592, abs=0.001)
+    assert loss(Unigram(train, 50257).probabilities(val)) == pytest.approx(6.51, abs=0.001)
+    assert loss(trigram) == pytest.approx(4.766, abs=0.001)
+    assert loss(Cache(0.1, 1024).mix(val, trigram)) == pytest.approx(4.592, abs=0.001)

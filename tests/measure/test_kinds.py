@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tiny import fuzz
 
 from gpt2_shakespeare.measure import kinds
-from gpt2_shakespeare.tokens import data, tokenizer
+from gpt2_shakespeare.tokens import tokenizer
 
 TRAIN = "ROMEO:\nO night.\n\nJULIET:\nO day.\n"
 VAL = "ROMEO:\nO.\n\nTYBALT:\nnight: day!\n"
@@ -57,14 +57,3 @@ def test_kinds_part_every_text(encoding, text, train):
     assert all(len(mask) == len(tokens) - 1 for mask in masks.values())
     assert ((masks["known_speaker"] | masks["new_speaker"]) == masks["heading"]).all()
     assert not (masks["known_speaker"] & masks["new_speaker"]).any()
-
-
-def test_the_name_probe_asks_for_the_headings_of_train_as_they_stand_in_it(encoding):
-    train = data.encode(encoding, ["ROMEO:\nAy me.\n\nNurse:\nMadam!\n\nROMEO:\nHere.\n"])
-    other = data.encode(encoding, ["a plain piece of prose that goes on for some time, " * 10])
-    headings, prompts = kinds.name_probe(encoding, train, [other, other[:5]])
-    assert [encoding.decode(heading) for heading in headings] == ["Nurse:\n", "ROMEO:\n"]
-    assert prompts.shape[0] == kinds.NEUTRAL_PROMPTS  # the second text is too short for one
-    assert all(encoding.decode(prompt.tolist()).endswith("\n\n") for prompt in prompts)
-    where = " ".join(map(str, train.tolist()))
-    assert all(f" {' '.join(map(str, [*prompts[0, -2:], *heading]))} " in where for heading in headings)

@@ -12,7 +12,7 @@ from transformers import GPT2LMHeadModel
 from gpt2_shakespeare.measure import losses
 from gpt2_shakespeare.measure.losses import exact_loss, exact_losses, quick_loss, reference_loss
 from gpt2_shakespeare.model import GPT, ModelError
-from gpt2_shakespeare.tokens.data import DataError
+from gpt2_shakespeare.tokens.files import DataError
 
 
 @torch.inference_mode()
@@ -210,60 +210,3 @@ def test_the_losses_of_a_saved_model_are_its_own(tmp_path):
     model, text = gpt(), tokens(50)
     model.save_pretrained(tmp_path)
     assert exact_loss(GPT.from_pretrained(tmp_path), text) == exact_loss(model, text)
-
-
-# --- forgetting ----------------------------------------------------------------------------------
-
-
-def test_an_unchanged_model_forgets_nothing():
-    found = losses.Forgetting(gpt(), {"a": tokens(100)}, 64).measure(gpt())
-    assert found["kl_a"] == pytest.approx(0, abs=1e-7)
-    assert found["other_loss_a"] == pytest.approx(losses.quick_loss(gpt(), tokens(100), 16, 64), abs=1e-5)
-
-
-def test_the_divergence_is_that_of_the_distributions():
-    base, model, text = gpt(0), gpt(1), tokens(17)
-    with torch.no_grad():
-        p, q = (net(torch.from_numpy(text[None, :16].astype(int)))[0][0].softmax(-1) for net in (base, model))
-    wanted = sum((p[i] * (p[i] / q[i]).log()).sum() for i in range(16)) / 16
-    found = losses.Forgetting(base, {"a": text}, 16).measure(model)
-    assert found["kl_a"] == pytest.approx(float(wanted), rel=1e-4) and found["kl_a"] > 0.01
-
-
-def test_without_other_texts_nothing_is_measured_and_a_short_one_is_refused():
-    assert losses.Forgetting(gpt(), {}, 64).measure(gpt(1)) == {}
-    with pytest.raises(DataError, match="too few"):
-        losses.Forgetting(gpt(), {"a": tokens(16)}, 64)
-    with pytest.raises(DataError, match="below the base's"):
-        losses.Forgetting(gpt(), {"a": tokens(99)}, 64).measure(gpt(block_size=8))
-
-
-def test_p_name_is_the_probability_of_the_headings():
-    model, prompts = gpt(), np.array([[3, 1], [2, 5]])
-    headings = [[1], [2, 3], [2, 4, 5]]
-    wanted = []
-    with torch.inference_mode():
-        for prompt in prompts.tolist():
-            total = 0.0
-            for heading in headings:
-                logits = model(torch.tensor([prompt + heading]))[0][0].double()
-                found = F.log_softmax(logits, -1)[torch.arange(1, 1 + len(heading)), torch.tensor(heading)]
-                total += found.sum().exp().item()
-            wanted.append(total)
-    found = losses.Names(headings, prompts).measure(model)
-    assert found == {"p_name": pytest.approx(np.mean(wanted), rel=1e-5)}
-
-
-def test_p_name_of_all_types_is_one():
-    model = gpt()
-    every = [[token] for token in range(model.config.vocab_size)]
-    assert losses.Names(every, np.array([[1, 2, 3]])).measure(model) == {"p_name": pytest.approx(1)}
-
-
-@pytest.mark.parametrize(
-    ("headings", "prompts"),
-    [([], [[1, 2]]), ([[1]], np.zeros((0, 3))), ([[1] * 12], [[1] * 6])],
-    ids=["no headings", "no prompts", "longer than a block"],
-)
-def test_p_name_is_not_there_where_it_cannot_be_measured(headings, prompts):
-    assert losses.Names(headings, np.array(prompts)).measure(gpt()) == {}

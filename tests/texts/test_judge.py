@@ -14,7 +14,7 @@ from gpt2_shakespeare.corpora.pastiche import plays
 from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.texts import judge, sampling
 from gpt2_shakespeare.tokens import tokenizer
-from gpt2_shakespeare.tokens.data import DataError
+from gpt2_shakespeare.tokens.files import DataError
 
 PARAMS = params.load(Path(__file__).parents[2] / "params.yaml")
 SETTINGS = PARAMS.analysis.model_copy(update={"samples": 6, "prompt_tokens": 20, "max_new_tokens": 200})

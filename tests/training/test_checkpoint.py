@@ -1,20 +1,12 @@
-"""Checkpoints against truncation, flipped bits, full disks, other settings; resumed runs against straight ones."""
+"""Checkpoints against truncation, flipped bits, full disks and other settings."""
 
-import filecmp
-import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import yaml
-from test_trainer import DEV, TEXT, trainer
-from tiny import VOCAB_SIZE, gpt
 
-from gpt2_shakespeare.errors import Interrupted
 from gpt2_shakespeare.training import checkpoint
 from gpt2_shakespeare.training.checkpoint import CheckpointError, Checkpoints
 
@@ -33,9 +25,6 @@ def checkpoints(tmp_path):
 
 def steps(checkpoints):
     return sorted(path.name for path in checkpoints.folder.iterdir())
-
-
-# --- what lies on disk ---------------------------------------------------------------------------
 
 
 def test_what_is_saved_comes_back(checkpoints):
@@ -165,90 +154,3 @@ def test_files_reach_the_disk_before_their_names_do(checkpoints, monkeypatch):
     checkpoints.save(5, tensors(), STATE)
     assert sorted(seen[:3]) == sorted(FILES)
     assert seen[3:] == ["temp-000000005", "rename", "run"]
-
-
-# --- resumed training ----------------------------------------------------------------------------
-
-
-def three_phases(tuned=False):
-    """Dropout, early stopping, accumulation and phases: all that a resumed run must carry on.
-
-    Args:
-        tuned: two optimizers, an embedding in two parts, and random candidates besides.
-    """
-    model, further = gpt(noise=0.02, dropout=0.2), {}
-    if tuned:
-        model.add_spelling(np.array([0, 1, 1, 2]), np.array([0, 2, 3, *[4] * (VOCAB_SIZE - 2)]), std=0.02)
-        further = {"muon_learning_rate": 0.02, "sampled_types": 5}
-    return trainer(
-        model, phases=[(4, 1), (8, 2), (16, 3)], batch_size=2, grad_accum_steps=2, eval_interval=3, patience=2,
-        warmup_steps=3, **further,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("tuned", [False, True], ids=["plain", "tuned"])
-def test_a_run_stopped_after_every_step_ends_as_one_that_never_stopped(tmp_path, tuned):
-    three_phases(tuned).run(tmp_path / "straight")
-    stops = 0
-    while True:
-        run = three_phases(tuned)  # as a new process would
-        ours = Checkpoints(tmp_path / "run", run.fingerprint(), interval=10**9)
-        try:
-            run.run(tmp_path / "stopped", ours, interrupted=lambda: 15)
-            break
-        except Interrupted as error:
-            stops += 1
-            assert error.signal == 15 and "its state is saved" in str(error)
-    assert stops > 10
-    names = [path.relative_to(tmp_path / "straight") for path in (tmp_path / "straight").rglob("*.*")]
-    assert len(names) >= 4
-    for name in names:
-        assert filecmp.cmp(tmp_path / "straight" / name, tmp_path / "stopped" / name, shallow=False), name
-    assert not ours.folder.exists()
-
-
-@pytest.mark.parametrize("interval", [1, 3])
-def test_checkpoints_change_nothing(tmp_path, interval):
-    three_phases().run(tmp_path / "without")
-    run = three_phases()
-    run.run(tmp_path / "with", Checkpoints(tmp_path / "run", run.fingerprint(), interval))
-    for name in ("model.safetensors", "history.csv", "training.json"):
-        assert filecmp.cmp(tmp_path / "without" / name, tmp_path / "with" / name, shallow=False), name
-
-
-def test_checkpoints_are_written_at_the_interval(tmp_path, monkeypatch):
-    saved = []
-    monkeypatch.setattr(Checkpoints, "save", lambda self, step, *_: saved.append(step))
-    run = trainer(phases=[(8, 3)])  # 9 steps
-    run.run(tmp_path / "out", Checkpoints(tmp_path / "run", run.fingerprint(), 4))
-    assert saved == [4, 8]
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"learning_rate": 0.02}, "learning_rate"),
-        ({"seed": 8}, "seed"),
-        ({"phases": [(8, 2)]}, "context"),
-        ({"text": TEXT[::-1]}, "train tokens"),
-        ({"dev": DEV[::-1]}, "dev tokens"),
-        ({"model": gpt(seed=1)}, "initial weights"),
-    ],
-)
-def test_a_run_with_another_outcome_has_another_fingerprint(change, named):
-    ours, theirs = trainer().fingerprint(), trainer(**change).fingerprint()
-    assert [key for key in ours if ours[key] != theirs[key]] == [named]
-
-
-def test_the_fingerprint_names_the_code():
-    names = trainer().fingerprint()
-    stage = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]["scratch"]["do"]
-    code = {Path(dep).name for dep in stage["deps"] if dep.startswith("src/")}
-    assert {name.removeprefix("code of ") for name in names if name.startswith("code of ")} == code
-    assert json.loads(json.dumps(names)) == names
-
-
-def test_a_run_that_is_told_to_stop_without_checkpoints_says_that_nothing_is_kept(tmp_path):
-    with pytest.raises(Interrupted, match="nothing is kept"):
-        trainer(phases=[(8, 3)]).run(tmp_path, interrupted=lambda: 2)
-    assert not os.listdir(tmp_path)

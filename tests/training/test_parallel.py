@@ -11,8 +11,8 @@ import kills
 import micro
 import pytest
 import torch
+from runs import trainer
 from safetensors.torch import load_file
-from test_trainer import trainer
 from tiny import gpt
 
 from gpt2_shakespeare.params import schema

@@ -1,10 +1,8 @@
-"""The loop against steps written out by hand; early stopping, phases, faults, and what lies on disk."""
+"""The loop: the same again, early stopping, phases, and faults."""
 
-import csv
 import dataclasses
 import filecmp
 import functools
-import json
 import math
 from pathlib import Path
 
@@ -12,117 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from runs import DEV, context, history, same, script, summary, trainer, watch, weights
 from tiny import MACHINE, gpt, tokens, training
 
 from gpt2_shakespeare import runtime
-from gpt2_shakespeare.errors import Interrupted, UserError
+from gpt2_shakespeare.errors import Interrupted
 from gpt2_shakespeare.measure.losses import quick_loss
-from gpt2_shakespeare.model.gpt import GPT, ModelError, add_lora
+from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.model.lora import add_lora
 from gpt2_shakespeare.params import schema
-from gpt2_shakespeare.tokens.data import Batches, DataError
+from gpt2_shakespeare.tokens.files import DataError
 from gpt2_shakespeare.training import optimizers
-from gpt2_shakespeare.training import trainer as trainer_module
 from gpt2_shakespeare.training.checkpoint import Checkpoints
-from gpt2_shakespeare.training.trainer import Trainer, TrainingError, new_model
-
-TEXT, DEV = tokens(97), tokens(70, seed=1)  # 12 windows of 8
-
-
-def context(*phases):
-    return [schema.Context(block_size=block_size, epochs=epochs) for block_size, epochs in phases]
-
-
-def trainer(model=None, text=TEXT, dev=DEV, phases=((8, 1),), seed=7, **changes):
-    model = gpt(noise=0.02) if model is None else model
-    return Trainer(model, text, dev, training(**changes), context(*phases), seed=seed, machine=MACHINE)
-
-
-def weights(model):
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-
-
-def same(one, other):
-    return all(torch.equal(one[name], other[name]) for name in one)
-
-
-def history(out):
-    with open(out / "history.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def summary(out):
-    return json.loads((out / "training.json").read_text())
-
-
-def watch(run):
-    """The weights before every micro-batch, and the batch's shape; filled while `run` trains."""
-    seen, loss = [], run.model.loss
-
-    def watched(idx, targets):
-        seen.append((weights(run.model), tuple(idx.shape)))
-        return loss(idx, targets)
-
-    run.model.loss = watched
-    return seen
-
-
-def script(monkeypatch, *dev_losses):
-    """Let dev be measured as these losses, one after the other."""
-    left = iter(dev_losses)
-    monkeypatch.setattr(
-        trainer_module, "quick_loss", lambda model, text, *_: next(left) if text is DEV else 1.0
-    )
-
-
-# --- a step --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("decay", ["matrices", "all"])
-def test_steps_are_those_written_out_by_hand(tmp_path, decay):
-    """Three steps of clipped AdamW (Loshchilov & Hutter 2019, algorithm 2) with warmup."""
-    settings = {
-        "learning_rate": 0.02, "warmup_steps": 2, "beta1": 0.8, "beta2": 0.95, "weight_decay": 0.3,
-        "decay": decay, "grad_clip": 0.05, "eval_interval": 99,
-    }  # fmt: skip
-    run = trainer(**settings)
-    model = gpt(noise=0.02)
-    batches = Batches(TEXT, 8, 8, 4, seed=7)
-    moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in model.named_parameters()}
-    for step, rate in enumerate((0.01, 0.02, 0.02)):
-        model.zero_grad()
-        idx, targets = map(torch.from_numpy, batches.batch(step))
-        model.loss(idx, targets).backward()
-        norm = math.sqrt(sum((p.grad.double() ** 2).sum().item() for p in model.parameters()))
-        assert norm > 0.05
-        for name, parameter in model.named_parameters():
-            grad = parameter.grad * 0.05 / norm
-            first, second = moments[name]
-            first.mul_(0.8).add_(0.2 * grad)
-            second.mul_(0.95).add_(0.05 * grad**2)
-            unbiased = first / (1 - 0.8 ** (step + 1)), second / (1 - 0.95 ** (step + 1))
-            with torch.no_grad():
-                if decay == "all" or parameter.dim() == 2:
-                    parameter.mul_(1 - rate * 0.3)
-                parameter.sub_(rate * unbiased[0] / (unbiased[1].sqrt() + 1e-8))
-    run.run(tmp_path)
-    found = weights(run.model)
-    for name, wanted in model.named_parameters():
-        # the bias of the keys has no gradient but for rounding, which Adam enlarges
-        places = slice(None) if not name.endswith("c_attn.bias") else slice(32, None)
-        torch.testing.assert_close(found[name][places], wanted[places].detach(), rtol=0, atol=2e-4)
-
-
-def test_accumulated_micro_batches_equal_the_large_batch(tmp_path):
-    large = trainer(batch_size=8, grad_accum_steps=1, phases=[(8, 3)])
-    small = trainer(batch_size=2, grad_accum_steps=4, phases=[(8, 3)])
-    assert large.max_steps == small.max_steps == 5  # 36 windows
-    shapes = watch(small)
-    large.run(tmp_path / "large")
-    small.run(tmp_path / "small")
-    assert [shape for _, shape in shapes] == [(2, 8)] * 20
-    for one, other in zip(history(tmp_path / "large"), history(tmp_path / "small"), strict=True):
-        for key in one:
-            assert float(one[key]) == pytest.approx(float(other[key]), abs=1e-4), key
+from gpt2_shakespeare.training.step import TrainingError
+from gpt2_shakespeare.training.trainer import Trainer
 
 
 def test_all_batches_have_one_shape(tmp_path):
@@ -130,33 +31,6 @@ def test_all_batches_have_one_shape(tmp_path):
     shapes = watch(run)
     run.run(tmp_path)
     assert [shape for _, shape in shapes] == [(5, 8)] * 6
-
-
-def test_a_steps_dropout_does_not_depend_on_what_was_drawn_before(tmp_path):
-    def dropped():
-        return gpt(noise=0.02, dropout=0.2)
-
-    straight, disturbed = trainer(dropped()), trainer(dropped())
-    loss = disturbed.model.loss
-
-    def disturbing(idx, targets):
-        result = loss(idx, targets)
-        torch.rand(3)
-        return result
-
-    disturbed.model.loss = disturbing
-    straight.run(tmp_path / "a")
-    disturbed.run(tmp_path / "b")
-    assert same(weights(straight.model), weights(disturbed.model))
-
-
-def test_dropout_acts_in_training(tmp_path):
-    for name, dropout in (("none", 0.0), ("some", 0.2)):
-        trainer(gpt(noise=0.02, dropout=dropout)).run(tmp_path / name)
-    assert (
-        history(tmp_path / "none")[0]["running_train_loss"]
-        != (history(tmp_path / "some")[0]["running_train_loss"])
-    )
 
 
 def test_a_tiny_model_learns_a_short_text_by_heart(tmp_path):
@@ -167,29 +41,6 @@ def test_a_tiny_model_learns_a_short_text_by_heart(tmp_path):
     )  # fmt: skip
     progress = run.run(tmp_path)
     assert progress.history[-1]["train_loss"] < 0.3 < 4 < math.log(61)
-
-
-# --- the weights to start from --------------------------------------------------------------------
-
-
-def from_scratch():
-    model = {"block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16}
-    phases = {"context": [{"block_size": 16, "epochs": 1}]}
-    return schema.FromScratch(**(training(embd_dropout=0.3).model_dump() | {"model": model} | phases))
-
-
-def test_a_new_model_has_the_settings_shape_and_dropout():
-    model = new_model(from_scratch(), 61, 1)
-    assert (model.config.vocab_size, model.config.block_size, model.config.n_layer) == (61, 16, 2)
-    assert [model.config.dropout_of(kind) for kind in ("embd", "attn", "resid")] == [0.3, 0.0, 0.0]
-
-
-def test_a_seed_gives_one_new_model():
-    assert same(*(weights(new_model(from_scratch(), 61, 1)) for _ in range(2)))
-
-
-def test_another_seed_gives_another_new_model():
-    assert not same(*(weights(new_model(from_scratch(), 61, seed)) for seed in (1, 2)))
 
 
 # --- the same again ------------------------------------------------------------------------------
@@ -213,7 +64,83 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path):
     )
 
 
-# --- early stopping ------------------------------------------------------------------------------
+def test_on_a_cpu_the_fast_mode_gives_the_same_bits(tmp_path):
+    results = []
+    for deterministic in (True, False):
+        torch.use_deterministic_algorithms(deterministic)
+        run = trainer(gpt(noise=0.02, dropout=0.2), phases=[(8, 3)])
+        run.run(tmp_path / str(deterministic))
+        results.append(weights(run.model))
+    assert same(*results)
+
+
+def test_adapters_train_and_resume_like_any_model(tmp_path):
+    def run(folder, stop=None):
+        model = gpt()
+        add_lora(model, rank=2, alpha=4)
+        run = trainer(model)
+        checkpoints = Checkpoints(tmp_path / "checkpoints", run.fingerprint(), 1)
+        run.run(folder, checkpoints, lambda: 15 if run.progress.step == stop else None)
+        return (folder / "model.safetensors").read_bytes()
+
+    straight = run(tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", stop=2)
+    assert run(tmp_path / "stopped") == straight
+    gpt().save_pretrained(tmp_path / "base")
+    assert (tmp_path / "base/model.safetensors").read_bytes() != straight
+
+
+@pytest.mark.slow
+def test_a_compiled_training_is_the_plain_one(tmp_path):
+    """With all that changes shapes from step to step: sampled softmax, two context lengths."""
+    try:
+        runtime._find_compiler(MACHINE.device)
+        backend = "inductor"
+    except schema.ParamsError:  # all of torch.compile but the C++ that it writes
+        backend = "aot_eager"
+    found = {}
+    text = tokens(970)
+    for compiles in (False, True):
+        model = gpt(noise=0.02, vocab_size=3000)
+        model.add_spelling(np.arange(3000) % 50, np.arange(3001), 0.02)
+        model.transformer.compile = functools.partial(model.transformer.compile, backend=backend)
+        settings = training(sampled_types=100, muon_learning_rate=0.02, eval_interval=10, grad_accum_steps=2)
+        run = Trainer(
+            model, text, DEV, settings, context((8, 1), (16, 1)), seed=7,
+            machine=dataclasses.replace(MACHINE, compile=compiles),
+        )  # fmt: skip
+        run.run(tmp_path / str(compiles))
+        found[compiles] = pd.DataFrame(run.progress.history)
+    pd.testing.assert_frame_equal(found[True], found[False], check_exact=False, atol=1e-3, rtol=0)
+    assert found[True]["dev_loss"].iloc[-1] < found[True]["dev_loss"].iloc[0] - 0.3
+
+
+# --- evaluations and early stopping --------------------------------------------------------------
+
+
+def test_it_is_evaluated_at_every_interval_and_at_the_end(tmp_path):
+    progress = trainer(phases=[(8, 3.5)], eval_interval=4).run(tmp_path)  # 11 steps
+    assert [row["step"] for row in progress.history] == [4, 8, 11]
+
+
+def test_the_probe_is_asked_after_every_epoch_and_the_quarters_of_the_first(tmp_path):
+    asked = []
+
+    def probe(model):
+        asked.append(model)
+        return {"kl_a": len(asked) / 3}
+
+    text = tokens(8 * 33)  # 32 windows: eight steps an epoch
+    run = Trainer(
+        gpt(), text, DEV, training(eval_interval=3), context((8, 2)), seed=0, machine=MACHINE, probe=probe
+    )
+    run.run(tmp_path)
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert list(history["step"]) == [2, 3, 4, 6, 8, 9, 12, 15, 16]
+    assert list(history["kl_a"].dropna()) == [0.333333, 0.666667, 1.0, 1.33333, 1.66667]
+    assert list(history["step"][history["kl_a"].notna()]) == [2, 4, 6, 8, 16]
+    assert list(history["epochs"].dropna()) == [0.25, 0.5, 0.75, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -246,11 +173,6 @@ def test_patience_counts_evaluations_without_a_lower_dev_loss(
         assert not same(last, weights(run.model))
 
 
-def test_it_is_evaluated_at_every_interval_and_at_the_end(tmp_path):
-    progress = trainer(phases=[(8, 3.5)], eval_interval=4).run(tmp_path)  # 11 steps
-    assert [row["step"] for row in progress.history] == [4, 8, 11]
-
-
 def test_patience_does_not_count_steps(tmp_path, monkeypatch):
     script(monkeypatch, 5, 6, 7)
     progress = trainer(phases=[(8, 9)], eval_interval=4, patience=2).run(tmp_path)
@@ -272,6 +194,12 @@ def test_the_saved_model_is_the_one_with_the_best_dev_loss(tmp_path):
     assert best == summary(tmp_path)["best_dev_loss"] == progress.best_dev_loss
     assert last == pytest.approx(losses[-1], abs=1e-6)
     assert last > best
+
+
+def test_the_model_ends_with_its_best_weights(tmp_path):
+    run = trainer(phases=[(8, 2)])
+    run.run(tmp_path)
+    assert same(weights(run.model), weights(GPT.from_pretrained(tmp_path)))
 
 
 def test_a_run_that_ends_at_its_best_has_no_last(tmp_path, monkeypatch):
@@ -321,45 +249,7 @@ def test_the_schedule_of_a_phase_does_not_move_when_one_before_stops_early(tmp_p
     assert [row["learning_rate"] for row in progress.history] == planned
 
 
-def test_windows_move_by_the_stride_or_lie_side_by_side():
-    assert [len(phase.batches.starts) for phase in trainer(phases=[(4, 1), (8, 1)], stride=6).phases] == [
-        24,  # a stride above the block would leave gaps: side by side
-        15,
-    ]
-    assert [len(phase.batches.starts) for phase in trainer(phases=[(4, 1), (8, 1)]).phases] == [24, 12]
-
-
 # --- faults --------------------------------------------------------------------------------------
-
-
-def test_a_nan_in_the_weights_stops_the_first_step(tmp_path):
-    model = gpt(noise=0.02)
-    with torch.no_grad():
-        model.transformer.h[0].mlp.c_fc.weight[3, 3] = math.nan
-    others = {name: tensor for name, tensor in weights(model).items() if "h.0.mlp.c_fc.weight" not in name}
-    with pytest.raises(TrainingError, match=r"train: step 1: the loss is nan .* lower learning_rate"):
-        trainer(model).run(tmp_path / "out")
-    assert same(others, weights(model))
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_huge_learning_rate_stops_before_the_weights_are_spoilt(tmp_path):
-    run = trainer(learning_rate=1e30, eval_interval=99, phases=[(8, 5)])
-    with pytest.raises(TrainingError, match=r"step 2: the loss is"):
-        run.run(tmp_path / "out")
-    assert all(torch.isfinite(parameter).all() for parameter in run.model.parameters())
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_gradient_that_is_not_finite_stops_even_if_the_loss_is(tmp_path):
-    run = trainer()
-    before, loss = weights(run.model), run.model.loss
-    run.model.loss = lambda idx, targets: (
-        loss(idx, targets) + (0 * run.model.transformer.wte.weight).sum().sqrt()
-    )
-    with pytest.raises(TrainingError, match=r"step 1: the loss is 4\.\d+ and the gradient's norm nan"):
-        run.run(tmp_path / "out")
-    assert same(before, weights(run.model))
 
 
 def test_a_dev_loss_that_is_not_finite_stops(tmp_path, monkeypatch):
@@ -384,15 +274,6 @@ def test_a_gpu_too_small_is_found_before_training(tmp_path):
         run.try_memory()
 
 
-def test_training_errors_are_ones_that_a_user_can_mend():
-    assert issubclass(TrainingError, UserError)
-
-
-def test_a_text_shorter_than_a_window_of_any_phase_is_refused_before_training():
-    with pytest.raises(DataError, match="12 training tokens are too few for one window of block_size 16"):
-        trainer(text=tokens(12), phases=[(8, 1), (16, 1)])
-
-
 def test_a_dev_text_shorter_than_a_window_is_refused_before_training(tmp_path):
     with pytest.raises(DataError, match="12 .*too few"):
         trainer(dev=tokens(12), phases=[(8, 1), (16, 1)])
@@ -401,157 +282,3 @@ def test_a_dev_text_shorter_than_a_window_is_refused_before_training(tmp_path):
 def test_windows_above_the_models_block_are_refused_before_training():
     with pytest.raises(ModelError, match="32"):
         trainer(phases=[(8, 1), (32, 1)])
-
-
-# --- on disk -------------------------------------------------------------------------------------
-
-
-def test_the_history_has_a_row_an_evaluation(tmp_path):
-    run = trainer(phases=[(8, 1), (16, 2)], eval_interval=2)
-    progress = run.run(tmp_path)
-    rows = history(tmp_path)
-    assert list(rows[0]) == [
-        "step",
-        "passes",
-        "block_size",
-        "learning_rate",
-        "running_train_loss",
-        "train_loss",
-        "dev_loss",
-    ]
-    assert [row["step"] for row in rows] == ["2", "3", "5", "6"]
-    # 32 tokens a step, then 64, of a text of 97
-    assert [row["passes"] for row in rows] == ["0.6598", "0.9897", "2.3093", "2.9691"]
-    assert [{key: float(value) for key, value in row.items()} for row in rows] == progress.history
-    assert b"\r" not in (tmp_path / "history.csv").read_bytes()
-
-
-def test_the_running_loss_is_the_mean_since_the_last_evaluation(tmp_path):
-    every = trainer().run(tmp_path / "every").history
-    (once,) = trainer(eval_interval=3).run(tmp_path / "once").history
-    mean = sum(row["running_train_loss"] for row in every) / 3
-    assert once["running_train_loss"] == pytest.approx(mean, abs=1e-5)
-
-
-def test_the_summary_says_how_training_ended(tmp_path, monkeypatch):
-    script(monkeypatch, 5, 4, 4.5)
-    run = trainer(phases=[(8, 3)], patience=1)
-    progress = run.run(tmp_path)
-    assert summary(tmp_path) == {
-        "step": 3,
-        "max_steps": 9,
-        "tokens": 96,
-        "passes": 0.9897,
-        "best_step": 2,
-        "best_dev_loss": 4,
-        "evaluations_without_gain": 1,
-        "running_train_loss": progress.history[-1]["running_train_loss"],
-        "parameters": run.model.n_params(),
-    }
-
-
-def test_the_model_ends_with_its_best_weights(tmp_path):
-    run = trainer(phases=[(8, 2)])
-    run.run(tmp_path)
-    assert same(weights(run.model), weights(GPT.from_pretrained(tmp_path)))
-
-
-def test_on_a_cpu_the_fast_mode_gives_the_same_bits(tmp_path):
-    results = []
-    for deterministic in (True, False):
-        torch.use_deterministic_algorithms(deterministic)
-        run = trainer(gpt(noise=0.02, dropout=0.2), phases=[(8, 3)])
-        run.run(tmp_path / str(deterministic))
-        results.append(weights(run.model))
-    assert same(*results)
-
-
-def test_the_probe_is_asked_after_every_epoch_and_the_quarters_of_the_first(tmp_path):
-    asked = []
-
-    def probe(model):
-        asked.append(model)
-        return {"kl_a": len(asked) / 3}
-
-    text = tokens(8 * 33)  # 32 windows: eight steps an epoch
-    run = Trainer(
-        gpt(), text, DEV, training(eval_interval=3), context((8, 2)), seed=0, machine=MACHINE, probe=probe
-    )
-    run.run(tmp_path)
-    history = pd.read_csv(tmp_path / "history.csv")
-    assert list(history["step"]) == [2, 3, 4, 6, 8, 9, 12, 15, 16]
-    assert list(history["kl_a"].dropna()) == [0.333333, 0.666667, 1.0, 1.33333, 1.66667]
-    assert list(history["step"][history["kl_a"].notna()]) == [2, 4, 6, 8, 16]
-    assert list(history["epochs"].dropna()) == [0.25, 0.5, 0.75, 1.0, 2.0]
-
-
-def test_adapters_train_and_resume_like_any_model(tmp_path):
-    def run(folder, stop=None):
-        model = gpt()
-        add_lora(model, rank=2, alpha=4)
-        run = trainer(model)
-        checkpoints = Checkpoints(tmp_path / "checkpoints", run.fingerprint(), 1)
-        run.run(folder, checkpoints, lambda: 15 if run.progress.step == stop else None)
-        return (folder / "model.safetensors").read_bytes()
-
-    straight = run(tmp_path / "straight")
-    with pytest.raises(Interrupted):
-        run(tmp_path / "stopped", stop=2)
-    assert run(tmp_path / "stopped") == straight
-    gpt().save_pretrained(tmp_path / "base")
-    assert (tmp_path / "base/model.safetensors").read_bytes() != straight
-
-
-def test_weights_cast_once_a_step_give_the_gradients_of_micro_batches_by_themselves(monkeypatch):
-    """bf16: autocast's copies of the weights are shared by a step's micro-batches."""
-    machine = dataclasses.replace(MACHINE, dtype=torch.bfloat16)
-    run = Trainer(
-        gpt(noise=0.02),
-        TEXT,
-        DEV,
-        training(grad_accum_steps=3, grad_clip=1e9),
-        context((8, 1)),
-        seed=7,
-        machine=machine,
-    )
-    found = {}
-    monkeypatch.setattr(
-        run.optimizers[0],
-        "step",
-        lambda: found.update({n: p.grad.clone() for n, p in run.model.named_parameters()}),
-    )
-    idx, targets = (torch.from_numpy(part) for part in run.phases[0].batches.batch(0))
-    run._step(0, idx, targets, 1e-3)
-
-    alone = gpt(noise=0.02).train()
-    for part, wanted in zip(idx.split(4), targets.split(4), strict=True):
-        with machine.autocast():
-            loss = alone.loss(part, wanted)
-        (loss / 3).backward()
-    for name, parameter in alone.named_parameters():
-        assert torch.equal(found[name], parameter.grad), name
-
-
-@pytest.mark.slow
-def test_a_compiled_training_is_the_plain_one(tmp_path):
-    """With all that changes shapes from step to step: sampled softmax, two context lengths."""
-    try:
-        runtime._find_compiler(MACHINE.device)
-        backend = "inductor"
-    except schema.ParamsError:  # all of torch.compile but the C++ that it writes
-        backend = "aot_eager"
-    found = {}
-    text = tokens(970)
-    for compiles in (False, True):
-        model = gpt(noise=0.02, vocab_size=3000)
-        model.add_spelling(np.arange(3000) % 50, np.arange(3001), 0.02)
-        model.transformer.compile = functools.partial(model.transformer.compile, backend=backend)
-        settings = training(sampled_types=100, muon_learning_rate=0.02, eval_interval=10, grad_accum_steps=2)
-        run = Trainer(
-            model, text, DEV, settings, context((8, 1), (16, 1)), seed=7,
-            machine=dataclasses.replace(MACHINE, compile=compiles),
-        )  # fmt: skip
-        run.run(tmp_path / str(compiles))
-        found[compiles] = pd.DataFrame(run.progress.history)
-    pd.testing.assert_frame_equal(found[True], found[False], check_exact=False, atol=1e-3, rtol=0)
-    assert found[True]["dev_loss"].iloc[-1] < found[True]["dev_loss"].iloc[0] - 0.3

@@ -1,1 +1,1 @@
-"""What counting reaches: the rows that every model is compared with. No torch."""
+"""Baselines that every model is compared with: models that only count tokens. No torch."""

@@ -1,5 +1,6 @@
-"""The models: our GPT-2, its loss, and its files on disk."""
+"""The model: our GPT-2, its loss, and its files on disk."""
 
-from gpt2_shakespeare.model.gpt import GPT, GPTConfig, ModelError
+from gpt2_shakespeare.model.config import GPTConfig, ModelError
+from gpt2_shakespeare.model.gpt import GPT
 
 __all__ = ["GPT", "GPTConfig", "ModelError"]

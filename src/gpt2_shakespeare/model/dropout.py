@@ -1,9 +1,11 @@
-"""Dropout on a CPU: of activations, and of the weights of causal attention.
+"""Dropout on a CPU that is faster than torch's: of activations, and of the weights of causal attention.
 
-torch draws a 64-bit random number for each value, on one core; here it has 16 bits. And torch's fast attention has no
-dropout on a CPU: with it, torch makes the weights of all heads at once, the masked half too. Here a block of queries
-sees no keys after its end, and what is kept for the gradient is one number in the inputs' precision for each weight;
-dropped ones are negative.
+For activations, torch draws a 64-bit random number for each value, on one core; 16 bits are drawn here.
+
+torch's fast attention has no dropout on a CPU: where dropout is asked for, torch computes the attention weights of all
+heads at once, the masked half included. Here attention is computed by blocks of queries, and a block skips the keys
+after its end. For the gradient one number is kept for each weight, in the inputs' precision; a negative sign marks a
+dropped weight.
 """
 
 import math
@@ -14,20 +16,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LEVELS = 1 << 15  # of a probability: 0.1 becomes 0.10001
-LARGE = (
-    1 << 20
-)  # numbers, from which on torch's own dropout is not taken; the rows of demo and laptop are below it
+LEVELS = 1 << 15  # a probability is rounded to a multiple of 1 / LEVELS: 0.1 becomes 0.10001
+# Tensors with fewer numbers than this get torch's own dropout; those of the scales demo and laptop do.
+LARGE = 1 << 20
 ROWS = 256  # queries of a block
 
 
 def is_for(x: Tensor) -> bool:
-    """Whether this module's way is the better one for a tensor."""
+    """Whether this module's functions are the faster ones for a tensor."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
-    """As torch.nn.functional.dropout; depends on torch's CPU generator."""
+    """Like torch.nn.functional.dropout. The random numbers depend on torch's CPU generator."""
     if not (training and probability):
         return x
     if not (is_for(x) and x.numel() >= LARGE):
@@ -38,13 +39,14 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
 
 
 def attention(qkv: Tensor, probability: float) -> Tensor:
-    """softmax(q k.T / sqrt(D)) v, where query t sees the keys 0...t, and each weight of the softmax is dropped or
-    divided by 1 - probability.
+    """Causal attention with dropout: softmax(q k.T / sqrt(D)) v, where query t sees the keys 0...t.
 
-    Depends on torch's CPU generator.
+    Each weight of the softmax is either dropped or divided by 1 - probability. The random numbers depend on torch's
+    CPU generator.
 
     Args:
         qkv: (B, T, 3, n_head, D), on a CPU.
+        probability: of dropping a weight.
 
     Returns:
         (B, T, n_head, D).
@@ -65,7 +67,7 @@ class _Attention(torch.autograd.Function):
             for rows, keys in _blocks(T):
                 future = q.new_full((rows.stop - rows.start, keys.stop), -math.inf).triu_(rows.start + 1)
                 weights = torch.baddbmm(future, q[:, rows], k[:, keys].mT, alpha=D**-0.5).softmax(-1)
-                signs = _draw(weights.shape, generator).sub_(below)  # negative: dropped
+                signs = _draw(weights.shape, generator).sub_(below)  # negative for dropped weights
                 signed.append(weights.copysign(signs.view(weights.dtype) if weights.itemsize == 2 else signs))
                 y[:, rows] = signed[-1].clamp(min=0) @ v[:, keys]
             y /= ctx.keep
@@ -78,7 +80,7 @@ class _Attention(torch.autograd.Function):
         B, T, _, H, D = ctx.shape
         with torch.autocast("cpu", enabled=False):
             grad = (grad / ctx.keep).transpose(1, 2).reshape(B * H, T, D)
-            # sums over blocks
+            # in fp32 at least: the gradients of keys and values are sums over blocks
             grads = q.new_zeros(3, B * H, T, D, dtype=torch.promote_types(q.dtype, torch.float32))
             dq, dk, dv = grads
             for (rows, keys), weights in zip(_blocks(T), signed, strict=True):
@@ -96,18 +98,19 @@ class _Attention(torch.autograd.Function):
 
 
 def _blocks(length: int) -> Iterator[tuple[slice, slice]]:
-    """Queries, and the keys that they see."""
+    """For each block: its queries, and the keys that they see."""
     for start in range(0, length, ROWS):
         end = min(start + ROWS, length)
         yield slice(start, end), slice(end)
 
 
 def _generator() -> np.random.Generator:
+    """A generator seeded by torch's CPU generator."""
     return np.random.Generator(np.random.SFC64(int(torch.randint(2**63 - 1, ()))))
 
 
 def _draw(shape: torch.Size, generator: np.random.Generator) -> Tensor:
-    """Random numbers in [0, LEVELS), int16."""
+    """Random numbers in [0, LEVELS), int16, in a tensor of this shape."""
     n = math.prod(shape)
     words = generator.integers(2**64, size=-(-n // 4), dtype=np.uint64)
     return torch.from_numpy(words.view(np.int16)[:n]).bitwise_and_(LEVELS - 1).view(shape)

@@ -1,9 +1,9 @@
-"""Cross-entropy of a linear head, tile by tile of the vocabulary: fp32 logits never leave the processor's cache.
+"""Cross-entropy of a linear head, computed tile by tile of the vocabulary so that fp32 logits stay in the cache.
 
-For a GPT-2 with 50,257 types the logits of a batch are its largest tensor by far, and moving them through memory
-takes longer than the products that make them. Here a tile's logits are made, turned into exponentials in place,
-added up and, for training, kept in the products' precision. They lie as (types, tokens): matrix products of that
-shape are faster on CPUs in fp32, and as fast in bf16 (docs/performance.md).
+For a GPT-2 with 50,257 types the logits of a batch are by far its largest tensor, and moving them through memory
+takes longer than the matrix products that give them. Here the logits of one tile at a time are computed, turned into
+exponentials in place, summed and, for training, kept in the precision of the products. They are stored as
+(types, tokens): matrix products of that shape are faster on CPUs in fp32, and as fast in bf16 (docs/performance.md).
 """
 
 import math
@@ -12,22 +12,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Of fp32 logits in work at once: what a CPU core's second cache holds, and what keeps a GPU busy.
+# Size of a tile of fp32 logits: what fits into the L2 cache of a CPU core, and what keeps a GPU busy.
 TILE_BYTES = {"cpu": 2 << 20, "cuda": 1 << 29}
-# Of exponentials that wait for the gradient of the weights: 512 tokens of 50,257 types in fp32, 1,024 in bf16.
+# Size of the exponentials kept for the gradient of the weights: 512 tokens of 50,257 types in fp32, 1,024 in bf16.
 KEPT_BYTES = {"cpu": 100 << 20, "cuda": 1 << 30}
-# Exponentials are taken relative to the wanted logit plus this: a logit may then be 128 above the wanted one before
-# exp overflows, and what lies 47 below the wanted one may vanish. No pass over the logits is needed to find a shift.
+# Exponentials are taken of logit - (target's logit + MARGIN). A logit may then be 128 above the target's before exp
+# overflows, and a logit 47 below the target's may underflow to 0. So no pass over the logits is needed to find their
+# maximum first.
 MARGIN = 40.0
 
 
 class Candidates:
-    """Sampled softmax (Bengio & Senécal 2008): a training step works out the logits of the types that the text or the
-    batch has, and of a random sample that stands for all the others, most of a vocabulary on a small text.
+    """Sampled softmax (Bengio & Senécal 2008): the token types whose logits a training step computes.
+
+    They are the types that occur in the text or the batch, and a random sample of the others, which stands for all of
+    them. On a small text the others are most of the vocabulary.
 
     Args:
-        text: token ids, whose types are always among them.
-        sampled: how many of the others.
+        text: token ids; their types are always among the candidates.
+        sampled: number of other types.
     """
 
     def __init__(self, text: np.ndarray, vocab_size: int, sampled: int):
@@ -35,8 +38,11 @@ class Candidates:
         self.sampled = sampled
 
     def draw(self, idx: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The candidates (n,), the log of how many types each of them stands for (n,), and idx and targets as places
-        among the candidates. Depends on torch's CPU generator.
+        """Choose the candidates of a step. The sample depends on torch's CPU generator.
+
+        Returns:
+            the candidates (n,); the log of the number of types that each stands for (n,); and idx and targets as places
+            among the candidates.
         """
         certain = self.certain.clone()
         certain[idx.flatten().cpu()] = certain[targets.flatten().cpu()] = True
@@ -60,7 +66,7 @@ def linear_cross_entropy(
         hidden: (..., C); under autocast the products run in autocast's precision, the softmax in fp32.
         weight: (vocab_size, C).
         targets: (...) int64.
-        log_weights: (vocab_size,) added to the logits in the softmax's sum; 0 for every target.
+        log_weights: (vocab_size,) added to the logits in the sum of the softmax; must be 0 for every target.
     """
     return _LinearCrossEntropy.apply(hidden.flatten(0, -2), weight, targets.flatten(), log_weights)
 
@@ -74,18 +80,21 @@ def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
 
 
 def _cast(*tensors: Tensor) -> list[Tensor]:
-    """The tensors in autocast's precision, where autocast is on; fp32 for fp16."""
+    """The tensors in autocast's precision if autocast is on; in fp32 if that is fp16."""
     kind = tensors[0].device.type
     if not torch.is_autocast_enabled(kind):
         return list(tensors)
     dtype = torch.get_autocast_dtype(kind)
-    if dtype == torch.float16:  # its range doesn't hold exponentials relative to the wanted logit
+    if dtype == torch.float16:  # its range is too small for exponentials relative to the target's logit
         dtype = torch.float32
     return [tensor.to(dtype) for tensor in tensors]
 
 
 def _chunks(h: Tensor, w: Tensor) -> list[slice]:
-    """Tokens whose exponentials fit into KEPT_BYTES: by shape and kind of device alone, whole cache lines."""
+    """Slices of tokens whose exponentials fit into KEPT_BYTES; they depend on shapes and the kind of device alone.
+
+    Their sizes are multiples of 16, whole cache lines.
+    """
     size = max(16, KEPT_BYTES[h.device.type] // (h.element_size() * len(w)) // 16 * 16)
     return [slice(start, start + size) for start in range(0, len(h), size)]
 
@@ -101,14 +110,19 @@ def _softmax(
     """Losses of the tokens and z, the sum of each token's exponentials e = exp(logits - shift); both fp32 (n,).
 
     Args:
-        log_weights: added to the logits before the shift is taken off, (vocab_size,).
-        kept: gets e, (vocab_size, n).
-        grad: gets w.T @ e, (C, n) fp32.
+        h: hidden states (n, C).
+        w: embeddings (vocab_size, C).
+        targets: (n,).
+        log_weights: added to the logits before the shift is subtracted, (vocab_size,).
+        kept: if given, e is written into it, (vocab_size, n).
+        grad: if given, w.T @ e is written into it, (C, n) fp32.
     """
     wanted = (h.float() * w[targets].float()).sum(1)
     shift = wanted + MARGIN
     z = _exponentials(h, w, shift, log_weights, kept, grad)
-    if not z.isfinite().all():  # a loss of more than a hundred nats: look for the largest logits after all
+    if (
+        not z.isfinite().all()
+    ):  # a loss of more than a hundred nats: the shift must be the largest logit after all
         shift = torch.stack([tile.amax(0) for _, tile in _tiles(h, w, log_weights)]).amax(0)
         z = _exponentials(h, w, shift, log_weights, kept, grad)
     return z.log() + (shift - wanted), z
@@ -117,7 +131,7 @@ def _softmax(
 def _exponentials(
     h: Tensor, w: Tensor, shift: Tensor, log_weights: Tensor | None, kept: Tensor | None, grad: Tensor | None
 ) -> Tensor:
-    """z of `_softmax`, whose arguments these are."""
+    """z of `_softmax`, with the same arguments."""
     z = torch.zeros_like(shift)
     if kept is None or grad is None:
         for _, tile in _tiles(h, w, log_weights):
@@ -132,13 +146,13 @@ def _exponentials(
 
 
 def _tiles(h: Tensor, w: Tensor, log_weights: Tensor | None):
-    """For each tile of the types: where it lies, and its logits (types, n) fp32 with the log_weights added, which the
-    next tile overwrites."""
+    """For each tile of the types: their slice, and their logits (types, n) fp32 with the log_weights added.
+
+    The next tile overwrites the logits.
+    """
     room, threads = TILE_BYTES[h.device.type], torch.get_num_threads()
-    if (
-        h.device.type == "cpu" and threads > 1
-    ):  # waking threads for every tile costs more than the cache saves
-        room *= 4 * threads
+    if h.device.type == "cpu" and threads > 1:
+        room *= 4 * threads  # waking the threads for small tiles takes longer than the cache saves
     size = min(len(w), max(16, room // (4 * len(h)) // 16 * 16))
     buffer = _scratch("tile", size * len(h), torch.float32, h.device)
     for start in range(0, len(w), size):
@@ -158,8 +172,9 @@ _buffers: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
 
 
 def _scratch(purpose: str, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Memory to use again and again, one buffer a purpose: fresh memory of this size costs more time than what is
-    done in it. Not for several threads at once.
+    """A buffer that is reused, one for each purpose; not for several threads at once.
+
+    Allocating fresh memory of this size takes longer than what is computed in it.
     """
     key = (purpose, dtype, device)
     if key not in _buffers or len(_buffers[key]) < size:
@@ -169,10 +184,10 @@ def _scratch(purpose: str, size: int, dtype: torch.dtype, device: torch.device) 
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Loss and gradients in one go; backward only scales what forward has found.
+    """Loss and gradients, all computed in forward; backward only scales the gradients.
 
-    The gradient of the summed loss by the logits is e/z - one_hot(targets), with e and z of `_softmax`. 1/z is
-    applied to the products' small side, and the one-hot part is a gather and a scatter.
+    The gradient of the summed loss with respect to the logits is e/z - one_hot(targets), with e and z of `_softmax`.
+    The division by z is done on the smaller operand of the products, and the one-hot part is a gather and a scatter.
     """
 
     @staticmethod
@@ -201,7 +216,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, scale):
         scale = scale / len(ctx.saved_tensors[0])
-        grads = [  # in place: autograd refuses a second backward, and the weights' gradient is large
+        grads = [  # in place, as autograd refuses a second backward and the weights' gradient is large
             None if grad is None else grad.mul_(scale).to(dtype)
             for grad, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         ]
@@ -209,7 +224,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def _add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """out += a @ b, out in fp32; by parts, so that a product in lower precision stays in the cache until it's added."""
+    """out += a @ b with out in fp32; a product in lower precision is computed in parts that fit into the cache."""
     if a.dtype == torch.float32:
         out.addmm_(a, b)
     else:

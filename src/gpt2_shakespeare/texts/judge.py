@@ -18,8 +18,8 @@ from gpt2_shakespeare.baselines.ngram import Ngram
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.texts import diversity, memorisation, style
-from gpt2_shakespeare.tokens import data, tokenizer
-from gpt2_shakespeare.tokens.data import DataError, Tokens
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.files import DataError, Tokens, load_tokens
 
 NOVELTY = (4, 6, 8, 10)  # n of the n-grams looked up in train
 REPEATED = 4  # n of the n-grams that count as repeated within a text
@@ -90,7 +90,7 @@ class Judge:
             DataError, TokenizerError: a file can't be used.
         """
         encoding = tokenizer.load(at.tokenizer)
-        parts = (data.load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev", "val"))
+        parts = (load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev", "val"))
         return cls(encoding, *parts)
 
     @cached_property

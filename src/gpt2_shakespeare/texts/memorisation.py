@@ -7,7 +7,7 @@ from itertools import count
 
 import numpy as np
 
-from gpt2_shakespeare.tokens.data import Tokens
+from gpt2_shakespeare.tokens.files import Tokens
 
 
 def matches(texts: np.ndarray, train: Tokens) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gpt2_shakespeare.baselines.ngram import Ngram
 from gpt2_shakespeare.measure import kinds
-from gpt2_shakespeare.tokens.data import Tokens
+from gpt2_shakespeare.tokens.files import Tokens
 
 # As kinds.HEADING, but never at a text's start: a piece may start within a line.
 HEADING = re.compile(r"(?<=\n\n)([^\n:]+):(?=\n)")

@@ -1,8 +1,8 @@
-"""GPT-2's byte-level BPE from pinned files, or a small one of the same kind trained on the spot.
+"""GPT-2's byte-level BPE read from its files, or a small tokenizer of the same kind trained on the corpus.
 
-Both lie on disk as GPT-2's two files, `vocab.bpe` (the merges) and `encoder.json` (token -> id), and both
-become a `tiktoken.Encoding`. Text is always encoded with `encode_ordinary`: a corpus that contains
-`<|endoftext|>` is read as plain text (Encoding.eot_token is ours alone, between documents).
+Both are stored as GPT-2's two files, `vocab.bpe` (the merges) and `encoder.json` (token -> id), and both are used as
+a `tiktoken.Encoding`. Text is always encoded with `encode_ordinary`, so a corpus that contains `<|endoftext|>` is read
+as plain text; only `tokens.corpus.encode` puts Encoding.eot_token between documents.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 from gpt2_shakespeare.errors import UserError
 
 END_OF_TEXT = "<|endoftext|>"
-# How GPT-2 splits text before merging (openai/gpt-2, encoder.py), in tiktoken's faster equivalent form.
+# How GPT-2 splits text before merging (openai/gpt-2, encoder.py), in tiktoken's equivalent but faster form.
 PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
 
 
 class TokenizerError(UserError, ValueError):
-    """The tokenizer's files can't be used; the message names the file."""
+    """The tokenizer's files can't be used, or the small one can't be trained; the message names the file or the setting."""
 
 
 def load(folder: Path) -> tiktoken.Encoding:
-    """The encoding whose `vocab.bpe` and `encoder.json` lie in `folder`; <|endoftext|> is the last id.
+    """Read `vocab.bpe` and `encoder.json` from a folder; <|endoftext|> is the last id.
 
     Raises:
         TokenizerError: a file is missing, or the two don't belong together.
@@ -37,7 +37,7 @@ def load(folder: Path) -> tiktoken.Encoding:
             raise TokenizerError(f"{file}: missing; run `dvc repro prepare`")
     try:
         ranks = data_gym_to_mergeable_bpe_ranks(
-            # tiktoken keeps copies of files by their path: the hashes make it see that a file has changed
+            # tiktoken caches files by path; with the hashes it notices that a file has changed
             str(merges),
             str(encoder),
             hashlib.sha256(merges.read_bytes()).hexdigest(),
@@ -51,15 +51,15 @@ def load(folder: Path) -> tiktoken.Encoding:
 
 
 def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
-    """Learn a byte-level BPE of `vocab_size` types (256 bytes, the merges, <|endoftext|>) into `folder`.
+    """Train a byte-level BPE of `vocab_size` types (256 bytes, the merges, <|endoftext|>) and write it to `folder`.
 
     Raises:
-        TokenizerError: the texts hold too few different pairs for that many types.
+        TokenizerError: the texts have too few different pairs for that many types.
     """
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
     bpe = Tokenizer(models.BPE())
-    # the other library's spelling: no possessive quantifiers, and `$` would match before a newline too
+    # in the syntax of this library: it has no possessive quantifiers, and its `$` also matches before a newline
     pattern = Regex(PATTERN.replace("++", "+").replace("$", r"\z"))
     split = pre_tokenizers.Split(pattern, behavior="isolated")
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -78,7 +78,7 @@ def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.bpe").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
-    # GPT-2's order of ids: printable bytes, the other bytes, then the merges in the order learned
+    # GPT-2's order of ids: printable bytes, the other bytes, then the merges in the order they were learned
     printable = [chr(b) for b in range(256) if chr(b).isprintable() and chr(b) != " "]
     names = printable + [chr(256 + n) for n in range(256 - len(printable))]
     names += [merge.replace(" ", "") for merge in merges] + [END_OF_TEXT]
@@ -87,8 +87,10 @@ def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
 
 
 def shapes(encoding: tiktoken.Encoding) -> np.ndarray:
-    """A number for how each type is written, int64 (n_vocab,): with a space before it or not, lower case, Capitalised or
-    UPPER CASE; -1 for what isn't ASCII letters only.
+    """A number for the way each type is written, int64 (n_vocab,).
+
+    It tells whether a space comes first, and whether the letters are lower case, Capitalised or UPPER CASE; -1 for a
+    type that has anything else than ASCII letters.
     """
     found = np.full(encoding.n_vocab, -1)
     for token in range(encoding.n_vocab):
@@ -101,12 +103,14 @@ def shapes(encoding: tiktoken.Encoding) -> np.ndarray:
 
 
 def spelling(encoding: tiktoken.Encoding) -> tuple[np.ndarray, np.ndarray]:
-    """What each type's spelling has in common with others': its look and length, with or without a space before it; the
-    word in lower case; and the first and the last one to four letters.
+    """Features of each type's spelling that at least one other type shares.
+
+    They are its case and its length, each together with whether a space comes first; the word in lower case; and its first and
+    its last one to four letters.
 
     Returns:
-        the features of all types, one after the other, int64; and where each type's begin, (n_vocab + 1,). A feature that
-        only one type has is none.
+        the features of all types, one type after the other, int64; and where each type's features start, followed by
+        the end of the last one's, (n_vocab + 1,).
     """
     looks = (str.islower, str.istitle, str.isupper, str.isalpha)
     found = []

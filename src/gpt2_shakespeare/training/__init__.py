@@ -1,1 +1,1 @@
-"""The training loop and what it needs: schedule, optimizers, checkpoints, several processes."""
+"""The training loop and its parts: plan, step, state, checkpoints, several processes."""

@@ -1,7 +1,7 @@
-"""Training state on disk that survives a kill at any moment: written aside, hashed, renamed, two of them kept.
+"""Checkpoints that survive a kill at any moment: each is written under another name, hashed, then renamed.
 
-A checkpoint is a folder `step-<n>` with `tensors.safetensors`, `state.json` and `manifest.json`, which has the
-sha256 of the other two. It lies outside DVC's outs, which DVC deletes before a stage runs.
+A checkpoint is a folder `step-<n>` with `tensors.safetensors`, `state.json` and `manifest.json`, which has the sha256
+of the other two. The last two checkpoints are kept. They are no outs of DVC, which deletes outs before a stage runs.
 """
 
 import contextlib
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -25,13 +24,13 @@ from gpt2_shakespeare.errors import UserError
 
 log = logging.getLogger(__name__)
 
-KEPT = 2
+KEPT = 2  # checkpoints
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
-WAIT = 20.0  # seconds for the trainer of a killed `dvc` to finish its step and go
+WAIT = 20.0  # seconds in which the trainer of a killed `dvc` can finish its step and exit
 
 
 class CheckpointError(UserError, RuntimeError):
-    """A checkpoint can't be written, or is another run's; the message says what to do."""
+    """A checkpoint can't be written, or belongs to another run; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ class Checkpoints:
     """The checkpoints of one training run.
 
     Args:
-        folder: theirs alone.
-        fingerprint: all that the run's result depends on; it decides whether a checkpoint is ours to resume.
-        interval: steps from one to the next.
+        folder: for these checkpoints alone.
+        fingerprint: what the run's result depends on (fingerprint.py); a checkpoint with another one is refused.
+        interval: steps from one checkpoint to the next.
     """
 
     folder: Path
@@ -50,7 +49,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second trainer of the same run out.
+        """Let no second process train this run at the same time; wait WAIT seconds for one that does.
 
         Raises:
             CheckpointError: another process trains this run.
@@ -73,7 +72,7 @@ class Checkpoints:
             lock.release()
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Write the state after `step` steps; what was there before stays until this is safe on disk.
+        """Write the state after `step` steps; older checkpoints are deleted only when it is safely on disk.
 
         Raises:
             CheckpointError: the disk is full or can't be written to.
@@ -88,26 +87,26 @@ class Checkpoints:
             _write_json(temp / MANIFEST, {name: _sha256(temp / name) for name in (TENSORS, STATE)})
             for path in (*temp.iterdir(), temp):
                 _fsync(path)
-            shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step
+            shutil.rmtree(final, ignore_errors=True)  # there may be a damaged one of the same step
             temp.rename(final)
             _fsync(self.folder)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(temp, ignore_errors=True)
             raise CheckpointError(
-                f"{final}: can't be written: {getattr(error, 'strerror', None) or error}; the checkpoint before "
-                "it is kept: run again when that is mended, and training goes on from there"
+                f"{final}: can't be written: {getattr(error, 'strerror', None) or error}; the previous checkpoint "
+                "is kept: fix this and run again, and training resumes from there"
             ) from None
         for old in self._found()[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The newest whole checkpoint, or None where there is none; damaged ones are named and passed over.
+        """Tensors and state of the newest intact checkpoint, or None; damaged ones are skipped with a warning.
 
         Raises:
-            CheckpointError: it is another run's; the message lists the differences.
+            CheckpointError: it belongs to a run with other settings; the message lists the differences.
         """
         for temp in self.folder.glob("temp-*"):
-            shutil.rmtree(temp, ignore_errors=True)  # of a run that was killed while saving
+            shutil.rmtree(temp, ignore_errors=True)  # left by a run that was killed while saving
         for folder in self._found():
             try:
                 manifest = json.loads((folder / MANIFEST).read_bytes())
@@ -117,22 +116,22 @@ class Checkpoints:
                 state = json.loads((folder / STATE).read_bytes())
                 tensors = load_file(folder / TENSORS)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                log.warning("%s: a damaged checkpoint is passed over: %s", folder, error)
+                log.warning("%s: skipping a damaged checkpoint: %s", folder, error)
                 continue
-            self._refuse_anothers(folder, state.pop("fingerprint"))
+            self._refuse_others(folder, state.pop("fingerprint"))
             return tensors, state
         return None
 
     def clear(self) -> None:
-        """Delete them: the run is done."""
+        """Delete all checkpoints; for the end of a run."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _found(self) -> list[Path]:
-        """Checkpoints, the newest first."""
+        """Folders of the checkpoints, the newest first."""
         return sorted(self.folder.glob("step-*"), reverse=True)
 
-    def _refuse_anothers(self, folder: Path, theirs: Mapping[str, Any]) -> None:
-        # through JSON, as what was read has been
+    def _refuse_others(self, folder: Path, theirs: Mapping[str, Any]) -> None:
+        # through JSON, as theirs was
         ours = json.loads(json.dumps(dict(self.fingerprint)))
         differences = [
             f"{key} is {theirs.get(key, 'missing')} there and {ours.get(key, 'missing')} here"
@@ -141,46 +140,9 @@ class Checkpoints:
         ]
         if differences:
             raise CheckpointError(
-                f"{folder}: a checkpoint of other settings: {'; '.join(differences)}; to go on with that run, put "
-                f"them back; to start anew, delete {self.folder}"
+                f"{folder}: a checkpoint of a run with other settings: {'; '.join(differences)}; to resume that run, "
+                f"restore its settings; to start over, delete {self.folder}"
             )
-
-
-def fingerprint(settings: Mapping[str, Any], *, tensors: Mapping[str, Tensor], **data: Any) -> dict[str, Any]:
-    """What a training run's result depends on, flat, so that differences can be named.
-
-    Args:
-        settings: nested tables of params.
-        tensors: the initial weights.
-        data: arrays, by name.
-    """
-    result: dict[str, Any] = {}
-
-    def flatten(table: Mapping[str, Any], above: str) -> None:
-        for key, value in table.items():
-            if isinstance(value, Mapping):
-                flatten(value, f"{above}{key}.")
-            else:
-                result[above + key] = value
-
-    flatten(settings, "")
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    result["initial weights"] = digest.hexdigest()[:16]
-    for name, array in data.items():
-        result[name] = hashlib.sha256(array.tobytes()).hexdigest()[:16]
-    package = Path(__file__).parents[1]
-    for part in CODE:
-        for module in (
-            sorted((package / part).glob("*.py")) if (package / part).is_dir() else [package / part]
-        ):
-            result[f"code of {module.relative_to(package).as_posix()}"] = _sha256(module)[:16]
-    return result | {"torch": torch.__version__}
-
-
-# The parts of the package whose arithmetic training is made of.
-CODE = ("measure", "model", "runtime.py", "tokens", "training")
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The optimizers' parameter groups and the learning rate of every step."""
+"""Optimizers with their parameter groups, and the learning rate of every step."""
 
 import math
 
@@ -9,10 +9,13 @@ from gpt2_shakespeare.params import schema
 
 
 def optimizers(model: nn.Module, settings: schema.Optimizer) -> list[torch.optim.Optimizer]:
-    """AdamW with weight decay on matrices only, or on every parameter as in the reference; and before it Muon (Jordan
-    2024) for the matrices of the blocks, if the settings have a rate for it.
+    """AdamW for all parameters, or Muon (Jordan 2024) for the matrices of the blocks and AdamW for the rest.
 
-    Every group carries `scale`, which the step's learning rate is multiplied by.
+    Muon is used if the settings have a learning rate for it. Weight decay acts on matrices only, or on every parameter
+    as in the reference.
+
+    Returns:
+        [AdamW] or [Muon, AdamW]. Every parameter group has a `scale`, by which a step's learning rate is multiplied.
     """
     everything = {name: p for name, p in model.named_parameters() if p.requires_grad}
     found: list[torch.optim.Optimizer] = []
@@ -34,7 +37,10 @@ def optimizers(model: nn.Module, settings: schema.Optimizer) -> list[torch.optim
 def learning_rate(step: int, max_steps: int, settings: schema.Optimizer) -> float:
     """Linear warmup over warmup_steps, then a cosine from learning_rate to min_lr at max_steps.
 
-    Where max_steps <= warmup_steps the warmup never ends, as in the reference's one epoch (149 of 200).
+    If max_steps <= warmup_steps, the run ends within the warmup, as the reference's one epoch does (149 of 200 steps).
+
+    Args:
+        step: from 0 on.
     """
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps

@@ -1,7 +1,8 @@
-"""One process, or several on one or more machines that share the micro-batches of every step.
+"""One process, or several on one or more machines, among which the micro-batches of every step are divided.
 
-Several are started by torchrun and joined by Accelerate, which is imported only then. A micro-batch, its dropout
-included, is a function of (seed, step, its place in the step), so their number changes sums' rounding and no more.
+Several are started by torchrun and connected by Accelerate, which is imported only then. A micro-batch, its dropout
+included, is a function of (seed, step, its place in the step), so the number of processes changes nothing but the
+rounding of sums.
 """
 
 import contextlib
@@ -20,32 +21,34 @@ T = TypeVar("T")
 
 
 class Alone:
-    """The only process."""
+    """A run in a single process."""
 
     rank = 0
     world_size = 1
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module, whose backward leaves the mean gradient of all ranks."""
+        """The module, such that backward leaves the mean gradient of all processes."""
         return module
 
     def no_sync(self, module: nn.Module) -> AbstractContextManager:
-        """Inside, backward adds to this rank's gradients only."""
+        """A context in which backward adds to this process's gradients only."""
         return contextlib.nullcontext()
 
     def mean(self, value: Tensor) -> Tensor:
+        """Mean of the values of all processes."""
         return value
 
     def largest(self, value: int) -> int:
+        """Largest of the values of all processes."""
         return value
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """What `make` gives on rank 0, which alone calls it."""
+        """What `make` returns in the first process, the only one that calls it."""
         return make()
 
 
 class Ranks(Alone):
-    """One of several processes."""
+    """A run in several processes, of which this is number `rank`."""
 
     def __init__(self, device: torch.device):
         from accelerate import Accelerator
@@ -74,18 +77,19 @@ class Ranks(Alone):
 
 
 def join(device: torch.device) -> Alone:
-    """This process's place among those that torchrun has started."""
+    """Connect this process with the others that torchrun has started, if any."""
     return Ranks(device) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else Alone()
 
 
 def launch(processes: int, interrupted: Callable[[], int | None]) -> int | None:
-    """Run this very command in several processes under torchrun; None in one of these, or if one is enough.
+    """Run the current command in several processes under torchrun, and wait for them.
 
     Args:
-        interrupted: asked again and again; a signal's number is passed on to the processes.
+        interrupted: called again and again; if it returns the number of a signal, the processes get SIGTERM.
 
     Returns:
-        the exit code, 128 + signal after an interruption.
+        the exit code, 128 + signal after an interruption; None, with nothing done, if one process is enough or this is
+        one of the several.
     """
     if processes == 1 or "RANK" in os.environ:
         return None
@@ -97,7 +101,7 @@ def launch(processes: int, interrupted: Callable[[], int | None]) -> int | None:
         "--nproc-per-node",
         str(processes),
     ]
-    # in a session of its own: a terminal's Ctrl-C reaches the processes once, through us
+    # in a session of its own, so that a terminal's Ctrl-C reaches the processes only once, through this one
     with subprocess.Popen([*command, *sys.argv], start_new_session=True) as ranks:
         passed_on = None
         while ranks.poll() is None:

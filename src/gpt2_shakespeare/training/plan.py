@@ -1,0 +1,100 @@
+"""What a training run is going to do: the model it starts from, and its phases."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tiktoken
+
+from gpt2_shakespeare import runtime
+from gpt2_shakespeare.model import GPT, GPTConfig
+from gpt2_shakespeare.model.gpt import INIT_STD
+from gpt2_shakespeare.model.lora import add_lora
+from gpt2_shakespeare.params import schema
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.batches import Batches
+from gpt2_shakespeare.tokens.files import Tokens
+from gpt2_shakespeare.tokens.renaming import Renaming
+
+
+def new_model(settings: schema.FromScratch, vocab_size: int, seed: int) -> GPT:
+    """A GPT-2 of the settings' shape with random weights, which are a function of the seed."""
+    runtime.seed_step(seed, 0)
+    shape = GPTConfig(vocab_size=vocab_size, **settings.model.model_dump())
+    return GPT(dataclasses.replace(shape, **settings.dropouts()))  # type: ignore[arg-type]
+
+
+def starting_model(
+    settings: schema.FromScratch | schema.FineTuning, encoding: tiktoken.Encoding, base: Path, seed: int
+) -> GPT:
+    """The model that a row's training starts from: random weights, or the base in a folder, with adapters for LoRA.
+
+    Raises:
+        ModelError: the base can't be read.
+    """
+    if isinstance(settings, schema.FromScratch):
+        model, std = new_model(settings, encoding.n_vocab, seed), INIT_STD
+    else:  # the base's embedding is trained already, so the spellings' part starts at zero
+        model, std = GPT.from_pretrained(base, **settings.dropouts()), 0.0
+    if isinstance(settings, schema.LoRA):
+        runtime.seed_step(seed, 0)
+        add_lora(model, settings.rank, settings.alpha)
+    if settings.spelling:
+        model.add_spelling(*tokenizer.spelling(encoding), std)
+    return model
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run at one context length.
+
+    Args:
+        batches: those of its steps, from 0 on.
+        start: its first step in the learning-rate schedule, which spans all phases.
+        steps: planned steps; early stopping may end it before.
+    """
+
+    batches: Batches
+    start: int
+    steps: int
+
+    def is_probed(self, step: int) -> bool:
+        """Whether `step` steps end an epoch, or a quarter of the first epoch, in which a model learns most."""
+        epoch = self.batches.steps(1)
+        return step % epoch == 0 or step in (epoch // 4, epoch // 2, 3 * epoch // 4)
+
+
+def plan(
+    tokens: Tokens,
+    settings: schema.Training,
+    context: Sequence[schema.Context],
+    seed: int,
+    shapes: np.ndarray | None = None,
+) -> list[Phase]:
+    """The phases of a run, one for each entry of `context`.
+
+    Args:
+        tokens: the training text.
+        shapes: of the token types (`tokenizer.shapes`), needed if the settings ask for renaming.
+
+    Raises:
+        DataError: the text is shorter than a window.
+    """
+    phases: list[Phase] = []
+    start, renaming = 0, None
+    if settings.renaming:
+        if shapes is None:
+            raise ValueError("renaming needs the shapes of the token types")
+        renaming = Renaming(tokens, shapes, settings.renaming.share, settings.renaming.below)
+    for part in context:
+        stride = min(settings.stride or part.block_size, part.block_size)
+        per_step = settings.batch_size * settings.grad_accum_steps
+        batches = Batches(
+            tokens, part.block_size, stride, per_step, seed,
+            random_offsets=settings.random_offsets, renaming=renaming,
+        )  # fmt: skip
+        phases.append(Phase(batches, start, batches.steps(part.epochs)))
+        start += phases[-1].steps
+    return phases

@@ -1,0 +1,151 @@
+"""Reading a corpus, encoding it and splitting it into train, dev and val."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import fuzz
+
+from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.corpus import bits_per_char, encode, read_corpus, split
+from gpt2_shakespeare.tokens.files import DataError
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return tmp_path / "corpus.txt"
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"To be\n", "To be\n"),
+        (b"\xef\xbb\xbfTo be\n", "To be\n"),
+        (b"a\r\nb\r\n", "a\nb\n"),
+        (b"a\rb\r", "a\nb\n"),
+        (b"a\r\r\nb", "a\n\nb"),
+        ("Élan, 𝔘 🙂\n".encode(), "Élan, 𝔘 🙂\n"),
+        ("a\u2028b\u0085c".encode(), "a\u2028b\u0085c"),  # only CR and CRLF are line ends to us
+        (b"  To be ", "  To be "),
+        (b"a\x00b", "a\x00b"),
+        (b"To <|endoftext|> be", "To <|endoftext|> be"),
+    ],
+)
+def test_a_text_is_read_with_lf_and_without_its_mark(corpus, raw, text):
+    corpus.write_bytes(raw)
+    assert read_corpus(corpus) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "wanted"),
+    [
+        (b"To \xe9 be", "not UTF-8 at byte 3 (0xe9)"),
+        (b"To be \xe2\x82", "not UTF-8 at byte 6 (0xe2)"),
+        (b"\xff\xfeT\x00o\x00", "not UTF-8 at byte 0 (0xff)"),
+        (b"a\xed\xa0\x80", "not UTF-8 at byte 1 (0xed)"),  # a lone surrogate
+        (b"", "the corpus is empty"),
+        (b"\xef\xbb\xbf", "the corpus is empty"),
+        (b" \r\n\t ", "the corpus is empty"),
+    ],
+)
+def test_a_text_that_cannot_be_used_is_refused(corpus, raw, wanted):
+    corpus.write_bytes(raw)
+    with pytest.raises(DataError) as caught:
+        read_corpus(corpus)
+    assert str(caught.value).startswith(f"{corpus}: {wanted}")
+
+
+def test_the_offset_counts_the_byte_order_mark(corpus):
+    corpus.write_bytes(b"\xef\xbb\xbfTo \xff be")
+    with pytest.raises(DataError, match=r"at byte 6 \(0xff\)"):
+        read_corpus(corpus)
+
+
+def test_a_missing_corpus_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(DataError, match="nowhere.txt: can't be read: No such file or directory"):
+        read_corpus(tmp_path / "nowhere.txt")
+    with pytest.raises(DataError, match="can't be read: Is a directory"):
+        read_corpus(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def fuzz_file(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuzz") / "file"
+
+
+@fuzz
+@given(st.binary() | st.text().map(str.encode))
+def test_any_bytes_are_a_text_or_refused(fuzz_file, raw):
+    fuzz_file.write_bytes(raw)
+    try:
+        text = read_corpus(fuzz_file)
+    except DataError as error:
+        assert "\n" not in str(error)
+    else:
+        assert text.strip() and "\r" not in text
+        assert raw.decode().splitlines()[-1].removeprefix("\ufeff") in text
+
+
+def test_data_errors_are_ones_that_a_user_can_mend():
+    assert issubclass(DataError, UserError)
+
+
+# --- token ids -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def encoding(tmp_path_factory):
+    return tokenizer.train(["the cat sat on the mat\n" * 3], 262, tmp_path_factory.mktemp("tokenizer"))
+
+
+def test_documents_are_joined_by_the_end_of_text(encoding):
+    a, b, c = (encoding.encode_ordinary(text) for text in ("the cat", "sat", "on the mat"))
+    assert encode(encoding, ["the cat"]).tolist() == a
+    assert encode(encoding, ["the cat", "sat", "on the mat"]).tolist() == [*a, 261, *b, 261, *c]
+    assert encode(encoding, ["the cat"]).dtype == np.uint16
+
+
+def test_the_end_of_text_inside_a_document_is_plain_text(encoding):
+    found = encode(encoding, ["the <|endoftext|> cat"])
+    assert 261 not in found
+    assert encoding.decode(found.tolist()) == "the <|endoftext|> cat"
+
+
+def ramp(n):
+    """Tokens 0, 1, 2, ..."""
+    return np.arange(n, dtype=np.uint16)
+
+
+def test_the_split_of_tiny_shakespeare():
+    parts = split((np.arange(338_025) % 50_000).astype(np.uint16), 1024)
+    assert {name: len(part) for name, part in parts.items()} == {
+        "train": 289_010,
+        "dev": 15_212,
+        "val": 33_803,
+    }
+    assert len(parts["train"]) + len(parts["dev"]) == 304_222  # the reference's train part
+
+
+def test_the_parts_follow_each_other_in_the_text():
+    parts = split(ramp(1000), 10)
+    assert list(parts) == ["train", "dev", "val"]
+    in_the_text = [parts["dev"], parts["train"], parts["val"]]
+    assert np.array_equal(np.concatenate(in_the_text), ramp(1000))
+    assert (len(parts["dev"]), len(parts["val"])) == (45, 100)
+
+
+def test_a_corpus_too_short_is_refused_with_both_lengths():
+    split(ramp(1000), 44)
+    with pytest.raises(DataError, match=r"its dev part has 45 tokens \(of 1000\).* block_size 45"):
+        split(ramp(1000), 45)
+    with pytest.raises(DataError, match=r"its train part has 0 tokens \(of 0\)"):
+        split(ramp(0), 8)
+
+
+def test_bits_per_char():
+    assert bits_per_char(3 * math.log(2), n_tokens=10, n_chars=30) == pytest.approx(1.0)
+    assert bits_per_char(4.766, 10_000, 30_831) == pytest.approx(2.230, abs=5e-4)  # a published pair
+    assert bits_per_char(3.3424, 10_000, 30_831) == pytest.approx(1.564, abs=5e-4)

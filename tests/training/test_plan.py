@@ -1,0 +1,45 @@
+"""The models that runs start from, and their phases."""
+
+import pytest
+from runs import same, trainer, weights
+from tiny import tokens, training
+
+from gpt2_shakespeare.params import schema
+from gpt2_shakespeare.tokens.files import DataError
+from gpt2_shakespeare.training.plan import new_model
+
+
+def from_scratch():
+    model = {"block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16}
+    phases = {"context": [{"block_size": 16, "epochs": 1}]}
+    return schema.FromScratch(**(training(embd_dropout=0.3).model_dump() | {"model": model} | phases))
+
+
+def test_a_new_model_has_the_settings_shape_and_dropout():
+    model = new_model(from_scratch(), 61, 1)
+    assert (model.config.vocab_size, model.config.block_size, model.config.n_layer) == (61, 16, 2)
+    assert [model.config.dropout_of(kind) for kind in ("embd", "attn", "resid")] == [0.3, 0.0, 0.0]
+
+
+def test_a_seed_gives_one_new_model():
+    assert same(*(weights(new_model(from_scratch(), 61, 1)) for _ in range(2)))
+
+
+def test_another_seed_gives_another_new_model():
+    assert not same(*(weights(new_model(from_scratch(), 61, seed)) for seed in (1, 2)))
+
+
+# --- phases --------------------------------------------------------------------------------------
+
+
+def test_windows_move_by_the_stride_or_lie_side_by_side():
+    assert [len(phase.batches.starts) for phase in trainer(phases=[(4, 1), (8, 1)], stride=6).phases] == [
+        24,  # a stride above the block would leave gaps: side by side
+        15,
+    ]
+    assert [len(phase.batches.starts) for phase in trainer(phases=[(4, 1), (8, 1)]).phases] == [24, 12]
+
+
+def test_a_text_shorter_than_a_window_of_any_phase_is_refused_before_training():
+    with pytest.raises(DataError, match="12 training tokens are too few for one window of block_size 16"):
+        trainer(text=tokens(12), phases=[(8, 1), (16, 1)])

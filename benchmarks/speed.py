@@ -32,7 +32,7 @@ from gpt2_shakespeare.measure.losses import exact_loss
 from gpt2_shakespeare.model import GPT, GPTConfig
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts.sampling import generate
-from gpt2_shakespeare.tokens.data import window_starts, windows
+from gpt2_shakespeare.tokens.batches import window_starts, windows
 from gpt2_shakespeare.training.trainer import Trainer
 
 OUT = Path(__file__).with_suffix(".csv")

@@ -7,8 +7,10 @@ from stage import conditions, in_processes, no_arguments, stage, train_into
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.model import GPT, ModelError
 from gpt2_shakespeare.params import schema
-from gpt2_shakespeare.tokens import data, tokenizer
-from gpt2_shakespeare.training.trainer import Trainer, new_model
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.files import load_tokens
+from gpt2_shakespeare.training.plan import new_model
+from gpt2_shakespeare.training.trainer import Trainer
 
 
 def main() -> None:
@@ -51,9 +53,7 @@ def pretraining(
     settings: schema.Pretraining, vocab_size: int, at: paths.Paths, machine: runtime.Runtime
 ) -> Trainer:
     """The training of a base on its own corpus; the same trainer as every row's."""
-    train, dev = (
-        data.load_tokens(at.pretrain_tokens / f"{name}.npy", vocab_size) for name in ("train", "dev")
-    )
+    train, dev = (load_tokens(at.pretrain_tokens / f"{name}.npy", vocab_size) for name in ("train", "dev"))
     model = new_model(settings, vocab_size, paths.BASE_SEED)
     return Trainer(
         model, train, dev, settings, settings.context,

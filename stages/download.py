@@ -8,7 +8,7 @@ from stage import no_arguments, stage
 from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.corpora import assets, pastiche
 from gpt2_shakespeare.corpora.fetch import fetch
-from gpt2_shakespeare.tokens.data import read_corpus
+from gpt2_shakespeare.tokens.corpus import read_corpus
 
 
 def main() -> None:

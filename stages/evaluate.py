@@ -9,8 +9,12 @@ from stage import conditions, row_and_seed, stage
 
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure import kinds, losses
+from gpt2_shakespeare.measure.forgetting import Forgetting
+from gpt2_shakespeare.measure.names import Names, name_probe
 from gpt2_shakespeare.model import GPT
-from gpt2_shakespeare.tokens import data, tokenizer
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.corpus import bits_per_char
+from gpt2_shakespeare.tokens.files import Tokens, load_tokens
 
 LOSSES = ("train_loss", "dev_loss", "val_loss", "val_loss_reference")
 OTHER_TOKENS = 16_384  # of each other text: more changes the second decimal
@@ -23,16 +27,14 @@ def main() -> None:
     machine = runtime.start(settings.at_scale.runtime)
     folder = at.model(row.name, seed)
     model = GPT.from_pretrained(folder).to(machine.device)
-    tokens = {
-        part: data.load_tokens(at.tokens(part), model.config.vocab_size) for part in ("train", "dev", "val")
-    }
+    tokens = {part: load_tokens(at.tokens(part), model.config.vocab_size) for part in ("train", "dev", "val")}
     others = {
-        file.stem: data.load_tokens(file, model.config.vocab_size)
+        file.stem: load_tokens(file, model.config.vocab_size)
         for file in sorted(at.other_tokens.glob("*.npy"))
     }
     encoding = tokenizer.load(at.tokenizer)
     masks = kinds.kinds(encoding, tokens["val"], tokens["train"])
-    names = losses.Names(*kinds.name_probe(encoding, tokens["train"], others.values()))
+    names = Names(*name_probe(encoding, tokens["train"], others.values()))
     # the model in eval mode on as many train tokens as val has
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
@@ -42,7 +44,7 @@ def main() -> None:
         result |= kinds.split_losses(each["val"], masks)
         base = GPT.from_pretrained(at.base).to(machine.device)
         if model.config.block_size >= base.config.block_size:
-            result |= losses.Forgetting(base, others, OTHER_TOKENS).measure(model)
+            result |= Forgetting(base, others, OTHER_TOKENS).measure(model)
         result |= names.measure(model)
         if row.trained:
             last = folder / paths.LAST  # there only if the best weights are of an earlier step
@@ -52,7 +54,7 @@ def main() -> None:
             result |= {f"{name}_last": ended[name] for name in LOSSES}
             result |= training_facts(folder)
     corpus = json.loads(at.corpus_facts.read_text())
-    result["bits_per_char"] = data.bits_per_char(
+    result["bits_per_char"] = bits_per_char(
         result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
     )
     result |= {"parameters": model.n_params(), "block_size": model.config.block_size}
@@ -61,7 +63,7 @@ def main() -> None:
     out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
 
 
-def measure(model: GPT, tokens: dict[str, data.Tokens]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def measure(model: GPT, tokens: dict[str, Tokens]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Exact losses of train, dev and val, and val's by the reference's protocol, in nats per token; and each token's."""
     each = {part: losses.exact_losses(model, tokens[part]) for part in tokens}
     result = {f"{part}_loss": float(values.mean()) for part, values in each.items()}

@@ -8,8 +8,11 @@ from stage import no_arguments, stage
 
 from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.baselines import ngram
+from gpt2_shakespeare.baselines.cache import best_cache
 from gpt2_shakespeare.measure import kinds
-from gpt2_shakespeare.tokens import data, tokenizer
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.corpus import bits_per_char
+from gpt2_shakespeare.tokens.files import Tokens, load_tokens
 
 
 def main() -> None:
@@ -17,10 +20,10 @@ def main() -> None:
     at = paths.Paths(params.load().scale)
     corpus = json.loads(at.corpus_facts.read_text())
     vocab_size = corpus["vocab_size"]
-    tokens = {part: data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev", "val")}
+    tokens = {part: load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev", "val")}
     trigram = ngram.Ngram(tokens["train"], vocab_size)
-    cache = ngram.best_cache(tokens["dev"], trigram.probabilities(tokens["dev"]))
-    rows: dict[str, Callable[[data.Tokens], np.ndarray]] = {
+    cache = best_cache(tokens["dev"], trigram.probabilities(tokens["dev"]))
+    rows: dict[str, Callable[[Tokens], np.ndarray]] = {
         "unigram": ngram.Unigram(tokens["train"], vocab_size).probabilities,
         "trigram": trigram.probabilities,
         "trigram_cache": lambda part: cache.mix(part, trigram.probabilities(part)),
@@ -32,7 +35,7 @@ def main() -> None:
         p = {part: probabilities(tokens[part]) for part in tokens}
         result: dict[str, float] = {f"{part}_loss": ngram.loss(p[part]) for part in p}
         result |= kinds.split_losses(-np.log(p["val"]), masks)
-        result["bits_per_char"] = data.bits_per_char(
+        result["bits_per_char"] = bits_per_char(
             result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
         )
         if row == "trigram_cache":

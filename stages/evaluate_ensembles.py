@@ -8,8 +8,11 @@ from stage import no_arguments, stage
 
 from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.baselines import ngram
+from gpt2_shakespeare.baselines.cache import best_cache
 from gpt2_shakespeare.measure import kinds
-from gpt2_shakespeare.tokens import data, tokenizer
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.corpus import bits_per_char
+from gpt2_shakespeare.tokens.files import load_tokens
 
 
 def main() -> None:
@@ -17,9 +20,7 @@ def main() -> None:
     settings = params.load()
     at = paths.Paths(settings.scale)
     corpus = json.loads(at.corpus_facts.read_text())
-    tokens = {
-        part: data.load_tokens(at.tokens(part), corpus["vocab_size"]) for part in ("train", "dev", "val")
-    }
+    tokens = {part: load_tokens(at.tokens(part), corpus["vocab_size"]) for part in ("train", "dev", "val")}
     masks = kinds.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
     paths.fresh(at.ensembles)
     if len(settings.seeds) < 2:
@@ -29,12 +30,12 @@ def main() -> None:
         p = {part: np.mean([np.exp(-each[part]) for each in losses], axis=0) for part in ("dev", "val")}
         result: dict[str, float] = {}
         if row.cached:
-            cache = ngram.best_cache(tokens["dev"], p["dev"])
+            cache = best_cache(tokens["dev"], p["dev"])
             p = {part: cache.mix(tokens[part], p[part]) for part in p}
             result |= {"cache_weight": cache.weight, "cache_size": cache.size}
         result |= {f"{part}_loss": ngram.loss(p[part]) for part in p}
         result |= kinds.split_losses(-np.log(p["val"]), masks)
-        result["bits_per_char"] = data.bits_per_char(
+        result["bits_per_char"] = bits_per_char(
             result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
         )
         at.ensemble(row.name).write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")

@@ -8,7 +8,9 @@ from stage import no_arguments, stage
 from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.corpora import assets
 from gpt2_shakespeare.params import schema
-from gpt2_shakespeare.tokens import data, tokenizer
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.corpus import encode, read_corpus, split
+from gpt2_shakespeare.tokens.files import save_tokens
 
 
 def main() -> None:
@@ -16,11 +18,11 @@ def main() -> None:
     settings = params.load()
     scale, at = settings.at_scale, paths.Paths(settings.scale)
     names = {"tinyshakespeare": assets.TINY_SHAKESPEARE.path, "plays": "plays.txt", "path": "corpus.txt"}
-    corpus = data.read_corpus(at.raw / names[scale.corpus])
+    corpus = read_corpus(at.raw / names[scale.corpus])
     pretrain = _pretraining_texts(scale.base, at) if scale.base.corpus else {}
     other = {"base_corpus": pretrain.pop("held_out")} if pretrain else {}
     if scale.tokenizer.source == "gpt2":
-        other["wikitext"] = [data.read_corpus(at.raw / assets.WIKITEXT2_TEST.path)]
+        other["wikitext"] = [read_corpus(at.raw / assets.WIKITEXT2_TEST.path)]
 
     paths.fresh(at.corpus)
     folder = paths.fresh(at.tokenizer)
@@ -32,13 +34,13 @@ def main() -> None:
         texts = [corpus[int(0.06 * len(corpus)) : int(0.88 * len(corpus))], *pretrain.get("train", ())]
         encoding = tokenizer.train(texts, scale.tokenizer.vocab_size, folder)
 
-    parts = data.split(data.encode(encoding, [corpus]), scale.model.block_size)
+    parts = split(encode(encoding, [corpus]), scale.model.block_size)
     for name, tokens in parts.items():
-        data.save_tokens(at.tokens(name), tokens)
+        save_tokens(at.tokens(name), tokens)
     for folder, found in ((at.pretrain_tokens, pretrain), (at.other_tokens, other)):
         paths.fresh(folder)
         for name, texts in found.items():
-            data.save_tokens(folder / f"{name}.npy", data.encode(encoding, texts))
+            save_tokens(folder / f"{name}.npy", encode(encoding, texts))
     facts = {
         "corpus": scale.corpus,
         "vocab_size": encoding.n_vocab,
@@ -51,11 +53,11 @@ def main() -> None:
 def _pretraining_texts(base: schema.Base, at: paths.Paths) -> dict[str, list[str]]:
     """Documents to pretrain on (`train`), and others that the base never sees (`dev`, `held_out`)."""
     if base.corpus == "prose":
-        text = data.read_corpus(at.raw / "prose.txt")
+        text = read_corpus(at.raw / "prose.txt")
         ends = [text.index("\n\n", int(share * len(text))) for share in (0.9, 0.95)]
         parts = [text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] :]]
         return dict(zip(("train", "dev", "held_out"), ([part.strip() + "\n"] for part in parts), strict=True))
-    novels = {asset.path: data.read_corpus(at.raw / asset.path) for asset in assets.NOVELS}
+    novels = {asset.path: read_corpus(at.raw / asset.path) for asset in assets.NOVELS}
     held_out = [text for path, text in novels.items() if any(name in path for name in assets.NOVELS_HELD_OUT)]
     train = [text for text in novels.values() if text not in held_out]
     # dev chooses among the base's steps, so it is not one of the held-out novels: the end of a seen author's last

@@ -3,7 +3,8 @@
 from stage import in_processes, row_and_seed, stage, train_into
 
 from gpt2_shakespeare import params, paths, runtime
-from gpt2_shakespeare.measure import kinds, losses
+from gpt2_shakespeare.measure.forgetting import Forgetting
+from gpt2_shakespeare.measure.names import Names, name_probe
 from gpt2_shakespeare.model import GPT
 from gpt2_shakespeare.tokens import data, tokenizer
 from gpt2_shakespeare.training.trainer import Trainer, starting_model
@@ -17,7 +18,7 @@ def main() -> None:
     machine = runtime.start(scale.runtime)
     encoding = tokenizer.load(at.tokenizer)
     vocab_size = encoding.n_vocab
-    train, dev = (data.load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev"))
+    train, dev = (load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev"))
     model = starting_model(row.settings, encoding, at.base, seed)
     probe = None
     if row.from_base:
@@ -25,8 +26,8 @@ def main() -> None:
             file.stem: data.load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
         }
         base = GPT.from_pretrained(at.base).to(machine.device)
-        forgetting = losses.Forgetting(base, texts, row.settings.eval_tokens)
-        names = losses.Names(*kinds.name_probe(encoding, train, texts.values()))
+        forgetting = Forgetting(base, texts, row.settings.eval_tokens)
+        names = Names(*name_probe(encoding, train, texts.values()))
 
         def probe(model: GPT) -> dict[str, float]:
             return forgetting.measure(model) | names.measure(model)

@@ -19,7 +19,8 @@ def tiny_shakespeare(tmp_path):
     from gpt2_shakespeare import paths
     from gpt2_shakespeare.corpora import assets
     from gpt2_shakespeare.corpora.fetch import fetch
-    from gpt2_shakespeare.tokens import data, tokenizer
+    from gpt2_shakespeare.tokens import tokenizer
+    from gpt2_shakespeare.tokens.corpus import encode, read_corpus
 
     try:
         fetch([assets.TINY_SHAKESPEARE, *assets.GPT2_BPE], tmp_path, partial=paths.DOWNLOADS)
@@ -29,8 +30,8 @@ def tiny_shakespeare(tmp_path):
     folder.mkdir()
     for asset in assets.GPT2_BPE:
         (tmp_path / asset.path).rename(folder / Path(asset.path).name)
-    text = data.read_corpus(tmp_path / assets.TINY_SHAKESPEARE.path)
-    tokens = data.encode(tokenizer.load(folder), [text])
+    text = read_corpus(tmp_path / assets.TINY_SHAKESPEARE.path)
+    tokens = encode(tokenizer.load(folder), [text])
     return np.split(tokens, [int(0.9 * len(tokens))])
 
 

@@ -24,8 +24,10 @@ from ruamel.yaml import YAML
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure import losses
 from gpt2_shakespeare.model import GPT
-from gpt2_shakespeare.tokens import data, tokenizer
-from gpt2_shakespeare.training.trainer import Trainer, starting_model
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.files import load_tokens
+from gpt2_shakespeare.training.plan import starting_model
+from gpt2_shakespeare.training.trainer import Trainer
 
 OUT = Path(__file__).with_suffix(".csv")
 
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
         row = dataclasses.replace(row, epochs=args.epochs or row.epochs)
         settings = row.settings
         machine = runtime.start(found.settings.runtime)
-        train, dev = (data.load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
+        train, dev = (load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
         for seed in args.seeds:
             model = starting_model(settings, encoding, at.base, seed)
             started = time.perf_counter()

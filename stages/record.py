@@ -11,11 +11,10 @@ import shutil
 from stage import stage
 
 from gpt2_shakespeare import paths
-from gpt2_shakespeare.params import schema
 
 
 def main() -> None:
-    params = schema.load()
+    settings = params.load()
     at = paths.Paths(params.scale)
     shutil.copy("dvc.lock", at.metrics)
     logs = sorted(at.log("").parent.glob("*.json"))

@@ -6,8 +6,10 @@ from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure.forgetting import Forgetting
 from gpt2_shakespeare.measure.names import Names, name_probe
 from gpt2_shakespeare.model import GPT
-from gpt2_shakespeare.tokens import data, tokenizer
-from gpt2_shakespeare.training.trainer import Trainer, starting_model
+from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.files import load_tokens
+from gpt2_shakespeare.training.plan import starting_model
+from gpt2_shakespeare.training.trainer import Trainer
 
 
 def main() -> None:
@@ -22,9 +24,7 @@ def main() -> None:
     model = starting_model(row.settings, encoding, at.base, seed)
     probe = None
     if row.from_base:
-        texts = {
-            file.stem: data.load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
-        }
+        texts = {file.stem: load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))}
         base = GPT.from_pretrained(at.base).to(machine.device)
         forgetting = Forgetting(base, texts, row.settings.eval_tokens)
         names = Names(*name_probe(encoding, train, texts.values()))

@@ -12,13 +12,13 @@ from gpt2_shakespeare.training.plan import new_model
 def from_scratch():
     model = {"block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16}
     phases = {"context": [{"block_size": 16, "epochs": 1}]}
-    return schema.FromScratch(**(training(embd_dropout=0.3).model_dump() | {"model": model} | phases))
+    return schema.FromScratch(**(training(dropout=0.3).model_dump() | {"model": model} | phases))
 
 
 def test_a_new_model_has_the_settings_shape_and_dropout():
     model = new_model(from_scratch(), 61, 1)
     assert (model.config.vocab_size, model.config.block_size, model.config.n_layer) == (61, 16, 2)
-    assert [model.config.dropout_of(kind) for kind in ("embd", "attn", "resid")] == [0.3, 0.0, 0.0]
+    assert [model.config.dropout_of(kind) for kind in ("embd", "attn", "resid")] == [0.3, 0.0, 0.3]
 
 
 def test_a_seed_gives_one_new_model():

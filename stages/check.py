@@ -1,4 +1,4 @@
-"""Check all of params.yaml, so that a wrong key is reported even when nothing else is stale.
+"""Check all of params.yaml, and write the settings of each stage, which the other stages depend on.
 
 With --show, print what is in force for a row, and where each value is written:
 
@@ -8,11 +8,11 @@ With --show, print what is in force for a row, and where each value is written:
 
 import argparse
 import json
-from pathlib import Path
 
 from stage import stage
 
-from gpt2_shakespeare import params
+from gpt2_shakespeare import params, paths
+from gpt2_shakespeare.params import resolved
 from gpt2_shakespeare.params.layers import dotted
 
 
@@ -30,9 +30,11 @@ def main() -> None:
     if args.show:
         print(shown(settings, args.show, args.scale or settings.scale))
         return
-    done = Path("data/params.checked")
-    done.parent.mkdir(exist_ok=True)
-    done.write_text("params.yaml is valid\n")  # constant: what follows is not made stale
+    out = paths.fresh(paths.Paths(settings.scale).settings)
+    for name, table in resolved.tables(settings).items():
+        file = out / f"{name}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
 
 
 def shown(settings: params.Params, name: str, scale: str) -> str:

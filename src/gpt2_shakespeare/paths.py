@@ -33,6 +33,11 @@ class Paths:
         return Path("data") / self.scale
 
     @property
+    def settings(self) -> Path:
+        """What params.yaml comes to at this scale, a file for each reader: params/resolved.py."""
+        return self.data / "settings"
+
+    @property
     def raw(self) -> Path:
         """The texts and the tokenizer's files, as `download` fetched or made them."""
         return self.data / "raw"

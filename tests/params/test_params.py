@@ -111,10 +111,10 @@ def test_reading_the_settings_does_not_import_torch():
 
 def test_the_rows_of_the_table_are_those_that_the_file_lists_in_its_order():
     found = params.load(PARAMS)
-    trained = [*RAW["rows"]["from_random"], "finetune", *RAW["rows"]["from_base"]]
+    trained = [*RAW["rows"]["scratch"], *RAW["rows"]["finetune"]]
     assert [row.name for row in found.rows] == [*BASELINES, "base", *trained, *RAW["ensembles"]]
     assert [row.name for row in found.rows if row.trained] == trained
-    assert [row.name for row in found.rows if row.from_base] == ["finetune", *RAW["rows"]["from_base"]]
+    assert [row.name for row in found.rows if row.from_base] == RAW["rows"]["finetune"]
     assert {row.of for row in found.ensembles} <= set(trained)
     assert found.row("finetune_lora").kind == "lora" and isinstance(
         found.row("finetune_lora").settings, schema.LoRA
@@ -133,8 +133,8 @@ def test_epochs_belong_to_finetune_and_long_epochs_to_the_other_rows_from_the_ba
 
 
 def test_a_row_that_is_added_takes_the_layers_below_it():
-    raw = changed("rows.from_base", [*RAW["rows"]["from_base"], "finetune_slow"])
-    for table in (raw["defaults"], *raw["scales"].values()):
+    raw = changed("rows.finetune", [*RAW["rows"]["finetune"], "finetune_slow"])
+    for table in raw["scales"].values():
         table["rows"]["finetune_slow"] = {"learning_rate": 0.0005}
     for scale in raw["scales"]:
         rate = 0.0005
@@ -147,7 +147,7 @@ def test_the_last_layer_wins_and_is_shown():
     place = "scales.demo.rows.finetune"
     for key, layer in (
         ("weight_decay", "defaults.training"), ("weight_decay", "scales.demo.training"),
-        ("weight_decay", "scales.demo.finetuning"), ("weight_decay", "defaults.rows.finetune"),
+        ("weight_decay", "scales.demo.finetuning"),
         ("weight_decay", place),
     ):  # fmt: skip
         raw = changed(f"{layer}.{key}", 0.25)
@@ -212,13 +212,11 @@ SCRATCH = "scales.demo.rows.scratch"
         ("analysis.temperatures", [0.8, 0.8], "analysis.temperatures: [0.8, 0.8] names a value twice"),
         ("sample.prompts", [], "sample.prompts: List should have at least 1 item"),
         ("sample.prompts", [""], "sample.prompts.0: String should have at least 1 character"),
-        ("scales", {}, "scales: Dictionary should have at least 1 item"),
+        ("scales", {}, "scales: no scale is there"),
         ("scales.demo", None, "scales.demo: Input should be a valid dictionary (it is None)"),
         ("scales.demo.rows", None, "scales.demo.rows: Input should be a valid dictionary (it is None)"),
-        ("scales.demo.rows", MISSING, "scales.demo.rows: missing"),
-        ("scales.demo.training", MISSING, "scales.demo.training: missing"),
+        ("rows.finetune", ["finetune_long"], "rows.finetune: the row finetune must stay"),
         ("scales.demo.training", [1], "scales.demo.training: Input should be a valid dictionary"),
-        ("defaults", MISSING, "defaults: missing"),
         ("defaults.training.beta2", 1.0, "defaults.training.beta2: Input should be less than 1 (it is 1.0)"),
         ("scales.demo.training.beta2", 2, "scales.demo.training.beta2: Input should be less than 1 (it is 2)"),
         ("scales.demo.finetuning.beta2", 2, "scales.demo.finetuning.beta2: Input should be less than 1"),
@@ -270,7 +268,7 @@ def test_a_wrong_value_gets_one_line_that_names_the_key(key, value, wanted):
         ("scales.demo.runtime.thread", "threads"),
         ("scales.demo.trainings", "training"),
         ("scales.demo.rows.finetune.attn_dropot", "attn_dropout"),
-        ("rows.from_bse", "from_base"),
+        ("rows.finetun", "finetune"),
         ("default", "defaults"),
     ],
 )
@@ -340,24 +338,23 @@ def test_a_last_phase_that_leaves_positions_untrained_is_refused():
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        (lambda raw: raw["rows"]["from_base"].append("finetune_slow"),
-         [f"{table}.rows.finetune_slow: missing, and `rows` lists it; an empty {{}} will do"
-          for scale in ("demo", "laptop", "paper") for table in ("defaults", f"scales.{scale}")]),
+        (lambda raw: raw["rows"]["finetune"].append("finetune_slow"),
+         [f"scales.{scale}.rows.finetune_slow.learning_rate: missing" for scale in ("demo", "laptop", "paper")]),
         (lambda raw: raw["scales"]["demo"]["rows"].update(scrach={}),
          ["scales.demo.rows.scrach: `rows` lists no such row; did you mean 'scratch'?"]),
         (lambda raw: raw["defaults"]["rows"].update(huge={}), ["defaults.rows.huge: `rows` lists no such row"]),
-        (lambda raw: raw["rows"]["from_base"].append("scratch"),
-         ["rows.from_base: 'scratch' is also in rows.from_random; a row has one place"]),
-        (lambda raw: raw["rows"]["from_random"].append("scratch"),
-         ["rows.from_random: 'scratch' is also in rows.from_random; a row has one place"]),
-        (lambda raw: raw["rows"]["from_random"].append("finetune"),
-         ["rows.from_random: 'finetune' is always there; give another name"]),
-        (lambda raw: raw["rows"]["from_random"].append("human"),
-         ["rows.from_random: 'human' is always there; give another name"]),
-        (lambda raw: raw["rows"]["from_random"].append("../up"),
-         ["rows.from_random.2: String should match pattern '^[a-z][a-z0-9_]*$' (it is '../up')"]),
+        (lambda raw: raw["rows"]["finetune"].append("scratch"),
+         ["rows.finetune: 'scratch' is also in rows.scratch; a row has one place"]),
+        (lambda raw: raw["rows"]["scratch"].append("scratch"),
+         ["rows.scratch: 'scratch' is also in rows.scratch; a row has one place"]),
+        (lambda raw: raw["rows"]["scratch"].append("finetune"),
+         ["rows.finetune: 'finetune' is also in rows.scratch; a row has one place"]),
+        (lambda raw: raw["rows"]["scratch"].append("human"),
+         ["rows.scratch: 'human' is always there; give another name"]),
+        (lambda raw: raw["rows"]["scratch"].append("../up"),
+         ["rows.scratch.2: String should match pattern '^[a-z][a-z0-9_]*$' (it is '../up')"]),
         (lambda raw: raw["ensembles"].update(scratch={"of": "scratch_tuned"}),
-         ["ensembles: 'scratch' is also in rows.from_random; a row has one place"]),
+         ["ensembles: 'scratch' is also in rows.scratch; a row has one place"]),
         (lambda raw: raw["ensembles"]["finetune_ensemble"].update(of="finetune_tunned"),
          ["ensembles.finetune_ensemble.of: 'finetune_tunned' is no trained row; did you mean 'finetune_tuned'?"]),
         (lambda raw: raw["scales"]["demo"]["rows"]["finetune_lora"].update(kind="dora"),

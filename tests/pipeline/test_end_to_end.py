@@ -19,9 +19,9 @@ pytestmark = pytest.mark.slow
 
 ROWS = [row.name for row in params.load(micro.ROOT / "params.yaml").trained_rows]
 STARTS = {
-    row.name: "from_base" for row in params.load(micro.ROOT / "params.yaml").trained_rows if row.from_base
+    row.name: "finetune" if row.from_base else "scratch"
+    for row in params.load(micro.ROOT / "params.yaml").trained_rows
 }
-STARTS |= {row: "from_random" for row in ROWS if row not in STARTS} | {"finetune": "finetune"}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def table(project):
 
 
 def training(row, seed):
-    return f"finetune@{seed}" if row == "finetune" else f"train_{STARTS[row]}@{row}-{seed}"
+    return f"{STARTS[row]}@{row}-{seed}"
 
 
 def at_work(step, row, seed):
@@ -59,7 +59,7 @@ def at_work(step, row, seed):
 
 
 FINETUNE_AND_WHAT_FOLLOWS = {
-    "check", "finetune@1337", "evaluate_finetune@finetune-1337", "evaluate_ensembles", "texts_finetune@finetune-1337",
+    "check", "finetune@finetune-1337", "evaluate_finetune@finetune-1337", "evaluate_ensembles", "texts_finetune@finetune-1337",
     "decode_finetune@finetune-1337", "report",
 }  # fmt: skip
 PAGES = (
@@ -145,7 +145,7 @@ def test_epochs_reruns_the_fine_tuning_and_what_follows_from_it(project):
 def test_a_new_seed_trains_only_itself_and_rows_become_means(project):
     before = table(project)
     stages = set(ran(dvc(project, "exp", "run", "-S", "seeds=[1337,2]")))
-    trained = {name for name in stages if name.startswith(("train", "finetune", "base"))}
+    trained = {name for name in stages if name.startswith(("scratch", "finetune", "base"))}
     assert trained == {training(row, 2) for row in ROWS}
     evaluated = {name for name in stages if name.startswith("evaluate")}
     assert evaluated == {"evaluate_ensembles", *(at_work("evaluate", row, 2) for row in ROWS)}
@@ -168,7 +168,7 @@ def test_what_was_run_before_comes_from_the_cache(project):
     """Back to the settings of the first run: nothing is trained again."""
     output = dvc(project, "exp", "run", "-S", "seeds=[1337]", "-S", "epochs=1")
     assert "is cached - skipping run" in output
-    assert not [name for name in ran(output) if name.startswith(("train", "finetune", "base"))]
+    assert not [name for name in ran(output) if name.startswith(("scratch", "finetune", "base"))]
     assert set(results(project)) == {*BASELINES, "base", *ROWS}  # the ensembles' files are gone again
 
 
@@ -177,6 +177,7 @@ def test_a_changed_setting_makes_only_its_stages_stale(project):
 
     def stale(change):
         micro.edit(project, change)
+        assert micro.stage(project, "check").returncode == 0
         found = set(json.loads(dvc(project, "status", "--json")))
         (project / "params.yaml").write_text(saved)
         return found - {"check"}
@@ -184,21 +185,20 @@ def test_a_changed_setting_makes_only_its_stages_stale(project):
     def row(name, **changes):
         return lambda p: p["scales"]["demo"]["rows"][name].update(changes)
 
-    scratch, long = training("scratch", 1337), training("finetune_long", 1337)
-    assert stale(row("scratch", learning_rate=1e-3)) == {scratch, "report"}
-    assert stale(row("finetune", learning_rate=1e-3)) == {"finetune@1337", "report"}
-    assert stale(row("finetune_long", learning_rate=1e-3)) == {long, "report"}
+    assert stale(row("scratch", learning_rate=1e-3)) == {training("scratch", 1337), "report"}
+    assert stale(row("finetune", learning_rate=1e-3)) == {training("finetune", 1337), "report"}
     assert stale(lambda p: p["scales"]["demo"]["pretraining"].update(learning_rate=1e-3)) == {
         "base",
         "report",
     }
-    from_base = {training(row, 1337) for row in ROWS if STARTS[row] != "from_random"}
+    from_base = {training(row, 1337) for row in ROWS if STARTS[row] == "finetune"}
     assert stale(lambda p: p["scales"]["demo"]["finetuning"].update(beta2=0.9)) == from_base | {"report"}
     texts = {"texts_base@base-0", *(at_work("texts", row, 1337) for row in ROWS)}
     grid = {"decode_base@base-0", *(at_work("decode", row, 1337) for row in ROWS)}
     assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"report", *texts}
     assert stale(lambda p: p["analysis"].update(samples=4)) == {"texts_human", "report", *texts, *grid}
     assert stale(lambda p: p["scales"]["laptop"]["rows"]["scratch"].update(learning_rate=1e-3)) == set()
+    assert micro.stage(project, "check").returncode == 0
 
 
 def test_a_change_of_the_report_retrains_nothing(project):
@@ -231,19 +231,19 @@ def test_an_unknown_key_is_reported_when_nothing_else_is_stale(project):
 
 
 def test_a_row_is_added_in_params_alone(project):
-    """A line in the list, one in the defaults, one in every scale: it is trained, measured, and in every table."""
+    """A line in the list and one in every scale: it is trained, measured, and in every table."""
     saved, before = (project / "params.yaml").read_text(), table(project)
 
     def add(p):
-        p["rows"]["from_base"].append("finetune_slow")
-        p["defaults"]["rows"]["finetune_slow"] = {}
+        p["rows"]["finetune"].append("finetune_slow")
         for scale in p["scales"].values():
             scale["rows"]["finetune_slow"] = {"learning_rate": 0.0004}
 
     micro.edit(project, add)
     lines = (project / "params.yaml").read_text().splitlines()
-    assert len(lines) - len(saved.splitlines()) == 5 <= 6
-    slow = {f"{step}_from_base@finetune_slow-1337" for step in ("train", "evaluate", "texts", "decode")}
+    assert len(lines) - len(saved.splitlines()) == 4
+    slow = {f"{step}_finetune@finetune_slow-1337" for step in ("evaluate", "texts", "decode")}
+    slow.add("finetune@finetune_slow-1337")
     assert set(ran(dvc(project, "repro"))) == {"check", "evaluate_ensembles", "report", *slow}
     after = table(project)
     assert list(after) == [*list(before)[:-3], "finetune_slow", *list(before)[-3:]]
@@ -252,7 +252,7 @@ def test_a_row_is_added_in_params_alone(project):
     assert "finetune_slow" in results(project) and "finetune_slow" in dvc(project, "metrics", "show")
     for page in ("table.md", "curves.csv", "samples.md", "analysis.md", "analysis.csv"):
         assert "finetune_slow" in (project / "metrics/demo" / page).read_text(), page
-    micro.edit(project, lambda p: p["rows"]["from_base"].remove("finetune_slow"))
+    micro.edit(project, lambda p: p["rows"]["finetune"].remove("finetune_slow"))
     done = micro.run(project, "dvc", "repro")
     assert done.returncode != 0
     assert "scales.demo.rows.finetune_slow: `rows` lists no such row" in done.stdout

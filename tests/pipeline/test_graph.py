@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from gpt2_shakespeare import params
-from gpt2_shakespeare.params import schema
+from gpt2_shakespeare.params import resolved, schema
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/gpt2_shakespeare"
@@ -24,16 +24,9 @@ PACKAGE = ROOT / "src/gpt2_shakespeare"
 PLUMBING = {"__init__.py", "params", "errors.py", "paths.py"}
 # Imported inside a function, to fetch what is pinned by hash: no change of it can change what comes.
 WITHOUT_EFFECT = {"corpora"}
-# Change no result: tests/faults/test_interrupted.py holds the interval to that; a window's length is only checked.
-PARAMS_WITHOUT_EFFECT = {"scales.${scale}.checkpoint_interval", "rows", "trained_rows"}
-TRAINING = ("defaults.training", "scales.${scale}.training")
-# What stands in several layers of params.yaml, or comes from other keys
-LAYERS = {
-    "scales.${scale}.runtime": ("defaults.runtime", "scales.${scale}.runtime"),
-    "scales.${scale}.base.repo": ("defaults.base", "scales.${scale}.base"),
-    "scales.${scale}.base.revision": ("defaults.base", "scales.${scale}.base"),
-    "scales.${scale}.pretraining": (*TRAINING, "scales.${scale}.pretraining", "scales.${scale}.model"),
-}
+# Read without a dep. Change no result: how often training is saved (tests/faults/test_interrupted.py holds it to that),
+# and the rows' names and windows, which are only checked.
+PARAMS_WITHOUT_EFFECT = {"checkpoint_interval", "rows", "trained_rows", "scale"}
 
 
 def read_yaml(name: str) -> dict:
@@ -91,7 +84,7 @@ def unlisted(stage: dict) -> set[str]:
 
 
 def reads(file: Path) -> set[str]:
-    """Dotted params that a file reads: `settings.sample` as `sample`, `scale.base.source` as `scales.${scale}.base.source`."""
+    """Dotted params that a file reads: `settings.sample.top_p` as `sample.top_p`, `scale.base.source` as `base.source`."""
     chains, todo = set(), [ast.parse(file.read_text(encoding="utf-8"))]
     while todo:
         node: ast.AST = todo.pop()
@@ -104,35 +97,52 @@ def reads(file: Path) -> set[str]:
             todo.append(node)
         if not isinstance(node, ast.Name) or not names:
             continue
-        if node.id in ("settings", "params") and names[
-            0
-        ] in params.Params.__dataclass_fields__ | dict.fromkeys(("at_scale", "rows", "trained_rows")):
-            rest = names
+        if node.id in ("settings", "params") and names[0] in PARAMS:
+            chain = names
         elif node.id == "scale":
-            rest = ["at_scale", *names]
+            chain = ["at_scale", *names]
         elif names[0] == "params" and len(names) > 1:  # report.params.sample
-            rest = names[1:]
+            chain = names[1:]
         else:
             continue
-        if rest[0] == "at_scale":
-            rest = ["scales", "${scale}", *rest[1:]]
-        if rest != ["scales", "${scale}"]:
-            chains.add(".".join(rest))
-    return {chain for chain in chains if chain not in PARAMS_WITHOUT_EFFECT}
+        chain = chain[1:] if chain[0] == "at_scale" else chain
+        if chain:
+            chains.add(".".join(chain))
+    return chains - PARAMS_WITHOUT_EFFECT
 
 
-def unnamed(stage: dict, files: list[Path]) -> set[str]:
-    """Params that a stage reads and doesn't name: in its params, or in its command, deps or outs."""
-    everything = str(
-        [stage["cmd"], stage.get("matrix"), stage["deps"], stage.get("outs"), stage.get("metrics")]
-    )
-    missing = set()
-    for chain in set().union(*map(reads, files)):
-        for key in next((LAYERS[k] for k in LAYERS if chain == k or chain.startswith(f"{k}.")), (chain,)):
-            listed = any(key == name or key.startswith(f"{name}.") for name in stage.get("params", []))
-            if not listed and f"${{{key}}}" not in everything:
-                missing.add(key)
-    return missing
+PARAMS = {*params.Params.__dataclass_fields__, "at_scale", "rows", "trained_rows"}
+
+
+def keys(table: dict, above: str = "") -> set[str]:
+    """Dotted keys of a table, those of tables in it included."""
+    found = set()
+    for key, value in table.items():
+        found |= {above + key} | (keys(value, f"{above}{key}.") if isinstance(value, dict) else set())
+    return found
+
+
+@cache
+def resolved_keys() -> dict[str, set[str]]:
+    """What stands in each file of settings, as the stages read it."""
+    found = resolved.tables(params.load(ROOT / "params.yaml"))
+    return {
+        name: keys(table) if name not in ("sample", "analysis") else {name} for name, table in found.items()
+    }
+
+
+def unwatched(stage: dict, files: list[Path]) -> set[str]:
+    """Params that a stage reads and depends on neither by a file of settings nor by a place that is made of them."""
+    listed = {dep.partition("/settings/")[2].removesuffix(".json") for dep in stage["deps"]}
+    watched = {"rows/${item.row}": set()} | resolved_keys()
+    there = set().union(*(watched[name] for name in listed - {""}))
+    everything = str([stage["cmd"], stage.get("matrix"), stage["deps"]])
+    return {
+        chain
+        for chain in set().union(*map(reads, files))
+        if not any(chain == key or chain.startswith(f"{key}.") for key in there)
+        and f"${{{chain}}}" not in everything
+    }
 
 
 def files_of(name: str) -> list[Path]:
@@ -141,7 +151,6 @@ def files_of(name: str) -> list[Path]:
 
 
 ALL = list(stages())
-TRAININGS = ("train_from_random", "train_from_base", "finetune")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -150,87 +159,83 @@ def test_every_part_of_the_package_that_a_stage_imports_is_a_dep_and_no_other(na
     assert not unlisted(stage), "not listed: a change would go unnoticed"
     code = {dep for dep in stage["deps"] if dep.startswith(("src/", "stages/"))}
     for dep in code:
-        less = copy.deepcopy(stage) | {"deps": [other for other in stage["deps"] if other != dep]}
+        less = stage | {"deps": [other for other in stage["deps"] if other != dep]}
         needless = (
             name == "check" and dep == "src/gpt2_shakespeare/params"
         )  # plumbing elsewhere, its subject here
         assert unlisted(less) == (set() if needless else {dep}), "listed without need"
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name != "check"])
-def test_every_param_that_a_stage_reads_is_named_and_no_other(name):
+@pytest.mark.parametrize("name", [name for name in ALL if name not in ("check", "scratch", "finetune")])
+def test_every_param_that_a_stage_reads_is_in_the_settings_that_it_depends_on_and_no_other(name):
     stage = stages()[name]
-    assert not unnamed(stage, files_of(name)), "not named: a change would go unnoticed"
-    if name in (*TRAININGS, "report", "base"):
-        return  # rows are read by name: the tests below
-    for param in stage.get("params", []):
-        less = copy.deepcopy(stage) | {"params": [other for other in stage["params"] if other != param]}
-        assert unnamed(less, files_of(name)), f"{param} is named without need"
+    assert not unwatched(stage, files_of(name)), "a change would go unnoticed"
+    for dep in stage["deps"]:
+        if "/settings/" in dep:
+            less = stage | {"deps": [other for other in stage["deps"] if other != dep]}
+            assert unwatched(less, files_of(name)), f"{dep} is listed without need"
 
 
-@pytest.mark.parametrize("name", TRAININGS)
-def test_a_training_names_every_layer_of_its_settings(name):
-    """As reader.py merges them; taking one away must show."""
+@pytest.mark.parametrize("name", ["scratch", "finetune"])
+def test_a_training_depends_on_all_settings_of_its_row(name):
     stage = stages()[name]
-    row = "finetune" if name == "finetune" else "${item.row}"
-    wanted = {
-        "defaults.runtime", "scales.${scale}.runtime", *TRAINING,
-        f"defaults.rows.{row}", f"scales.${{scale}}.rows.{row}",
+    (dep,) = [dep for dep in stage["deps"] if "/settings/" in dep]
+    assert dep == "data/${scale}/settings/rows/${item.row}.json"
+    assert reads(script(stage)) == {"runtime", "runtime.processes"}  # beside its row
+    found = params.load(ROOT / "params.yaml")
+    row = found.trained_rows[0]
+    table = resolved.tables(found)[f"rows/{row.name}"]
+    assert table["settings"] == row.settings.model_dump() and table["epochs"] == row.epochs
+    assert table["runtime"] == found.at_scale.runtime.model_dump()
+    assert ("models/${scale}/base/0" in stage["deps"]) == (name == "finetune")
+
+
+def test_a_param_changes_the_files_of_those_who_read_it_alone():
+    raw, found = read_yaml("params.yaml"), {}
+    for key, value in {
+        "epochs": 3, "long_epochs": 9, "seeds": [5], "sample.top_p": 0.5, "analysis.samples": 9,
+        "defaults.training.weight_decay": 0.5, "scales.demo.finetuning.weight_decay": 0.5,
+        "scales.demo.pretraining.learning_rate": 0.001, "scales.demo.runtime.threads": 2,
+        "scales.demo.model.n_layer": 3, "defaults.base.repo": "me/mine", "scales.demo.tokenizer.vocab_size": 999,
+        "defaults.checkpoint_interval": 7, "scales.paper.runtime.threads": 2, "base_path": "x",
+    }.items():  # fmt: skip
+        changed = copy.deepcopy(raw)
+        table = changed
+        *above, last = key.split(".")
+        for name in above:
+            table = table[name]
+        table[last] = value
+        before, after = resolved.tables(params.parse(raw)), resolved.tables(params.parse(changed))
+        found[key] = {name for name in after if after[name] != before[name]} - {"report"}
+    from_base = {f"rows/{row}" for row in raw["rows"]["finetune"]}
+    rows = from_base | {f"rows/{row}" for row in raw["rows"]["scratch"]}
+    assert found == {
+        "epochs": {"rows/finetune"}, "long_epochs": from_base - {"rows/finetune"}, "seeds": {"ensembles"},
+        "sample.top_p": {"sample"}, "analysis.samples": {"analysis"},
+        "defaults.training.weight_decay": {"base", *rows}, "scales.demo.finetuning.weight_decay": from_base,
+        "scales.demo.pretraining.learning_rate": {"base"},
+        "scales.demo.runtime.threads": {"base", "runtime", *rows},
+        "scales.demo.model.n_layer": {"base", *rows - from_base}, "defaults.base.repo": {"base"},
+        "scales.demo.tokenizer.vocab_size": {"corpus"}, "defaults.checkpoint_interval": set(),
+        "scales.paper.runtime.threads": set(), "base_path": set(),
     }  # fmt: skip
-    if name == "train_from_random":
-        wanted |= {"scales.${scale}.model"}
-    else:
-        wanted |= {"scales.${scale}.model.block_size", "scales.${scale}.finetuning"}
-        wanted |= {"epochs" if name == "finetune" else "long_epochs"}
-    assert set(stage["params"]) == wanted
-    assert ("models/${scale}/base/0" in stage["deps"]) == (name != "train_from_random")
-
-
-@pytest.mark.parametrize("name", ["train_from_random", "train_from_base", "finetune", "base"])
-def test_every_layer_that_a_stage_names_has_an_effect_on_what_it_reads(name):
-    """A weight decay in any of the layers reaches the settings; so no layer is named for nothing."""
-    layers = [layer for layer in stages()[name]["params"] if re.search(r"training|rows|finetuning", layer)]
-    assert len(layers) == (3 if name == "base" else 4 if name == "train_from_random" else 5)
-    row = {"train_from_random": "scratch", "train_from_base": "finetune_long"}.get(name, "finetune")
-    for layer in layers:
-        raw = read_yaml("params.yaml")
-        table = raw
-        for key in layer.replace("${scale}", "demo").replace("${item.row}", row).split("."):
-            table = table[key]
-        table["weight_decay"] = 0.125
-        found = params.parse(raw)
-        settings = found.at_scale.pretraining if name == "base" else found.row(row).settings
-        assert settings.weight_decay == 0.125, layer
 
 
 def test_every_kind_of_row_is_trained_evaluated_sampled_and_decoded():
     lists = [f"${{rows.{name}}}" for name in schema.RowLists.model_fields]
-    assert [stages()[name]["matrix"]["row"] for name in TRAININGS[:2]] == lists
+    assert [stages()[name]["matrix"]["row"] for name in schema.RowLists.model_fields] == lists
     for step in ("evaluate", "texts", "decode"):
         found = [
             stage["matrix"]["row"]
             for name, stage in stages().items()
             if name.startswith(f"{step}_") and "matrix" in stage
         ]
-        assert sorted(map(str, found)) == sorted(map(str, (*lists, ["base"], ["finetune"])))
+        assert sorted(map(str, found)) == sorted(map(str, (*lists, ["base"])))
 
 
 def test_only_what_measures_reads_val():
     readers = {name for name, stage in stages().items() if any("val.npy" in dep for dep in stage["deps"])}
     assert readers == {name for name in ALL if name.startswith(("evaluate", "texts", "decode"))}
-
-
-def test_params_that_the_stages_name_exist_in_every_scale():
-    raw = read_yaml("params.yaml")
-    rows = {"train_from_random": raw["rows"]["from_random"], "train_from_base": raw["rows"]["from_base"]}
-    for scale in raw["scales"]:
-        for name, stage in stages().items():
-            for row in rows.get(name, [""]):
-                for param in stage.get("params", []):
-                    value = raw
-                    for key in param.replace("${scale}", scale).replace("${item.row}", row).split("."):
-                        assert key in value, f"{name}: {param} at {scale}"
-                        value = value[key]
 
 
 def test_the_graph_and_the_settings_stay_short():

@@ -1,11 +1,11 @@
 """Merges the layers of a parsed params.yaml and checks what comes out. The layers, the later ones on top:
 
 - of a scale: `defaults`, `scales.<scale>`;
-- of a row from random weights: the scale's `model`, `defaults.training`, `scales.<scale>.training`,
-  `scales.<scale>.rows.<row>`;
-- of a row from the base: the block_size of the scale's `model`, `defaults.training`, `scales.<scale>.training`,
-  `scales.<scale>.finetuning`, `scales.<scale>.rows.<row>`;
-- of our own base: as of a row from random weights, with `scales.<scale>.pretraining` as the last.
+- of a row of `rows.scratch`: the scale's `model`, `defaults.training`, `scales.<scale>.training`,
+  `defaults.rows.<row>`, `scales.<scale>.rows.<row>`;
+- of a row of `rows.finetune`: the block_size of the scale's `model`, `defaults.training`, `scales.<scale>.training`,
+  `scales.<scale>.finetuning`, `defaults.rows.<row>`, `scales.<scale>.rows.<row>`;
+- of our own base: as of a row of `rows.scratch`, with `scales.<scale>.pretraining` as the last.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ class Reader:
         top = self._check(schema.TopLevel, plain, LAYERS)
         defaults, scales = self._table(("defaults",)), self._table(("scales",))
         if scales is not None and not scales:
-            self.problems.append("scales: Dictionary should have at least 1 item")
+            self.problems.append("scales: no scale is there")
         if top and scales and top.scale not in scales:
             self.problems.append(f"scale: '{top.scale}' is none of {', '.join(map(str, scales))}")
         starts = self._starts(top)
@@ -77,7 +77,7 @@ class Reader:
     # --- rows ------------------------------------------------------------------------------------------------
 
     def _starts(self, top: schema.TopLevel | None) -> dict[str, str] | None:
-        """What each trained row starts from, `random` weights or the `base`, in the order of the table.
+        """The list that each trained row is in, `scratch` or `finetune`, in the order of the table.
 
         None where the lists of rows can't be used.
         """
@@ -88,11 +88,7 @@ class Reader:
         before = len(self.problems)
         ensembles = top.ensembles if top else {}
         seen: dict[str, str] = {}
-        lists = {
-            "rows.from_random": rows.from_random,
-            "rows.from_base": rows.from_base,
-            "ensembles": list(ensembles),
-        }
+        lists = {"rows.scratch": rows.scratch, "rows.finetune": rows.finetune, "ensembles": list(ensembles)}
         for where, names in lists.items():
             for name in names:
                 if name in RESERVED:
@@ -100,8 +96,7 @@ class Reader:
                 elif name in seen:
                     self.problems.append(f"{where}: '{name}' is also in {seen[name]}; a row has one place")
                 seen.setdefault(name, where)
-        starts = {name: "random" for name in rows.from_random}
-        starts |= {name: "base" for name in ("finetune", *rows.from_base)}
+        starts = dict.fromkeys(rows.scratch, "scratch") | dict.fromkeys(rows.finetune, "finetune")
         for name, ensemble in ensembles.items():
             if ensemble.of not in starts:
                 self.problems.append(
@@ -133,8 +128,8 @@ class Reader:
         settings = self._check_scale(whole, pretraining, place)
 
         below = {
-            "random": [shape, *training],
-            "base": [window, *training, self._layer((*place, "finetuning"))],
+            "scratch": [shape, *training],
+            "finetune": [window, *training, self._layer((*place, "finetuning"))],
         }
         for above in ("defaults", dotted(place)):
             for row in self._table((*above.split("."), "rows")) or {}:
@@ -145,11 +140,7 @@ class Reader:
         trained, merged = [], {}
         for row, start in starts.items():
             layers = [("defaults", "rows", row), (*place, "rows", row)]
-            missing = [dotted(layer) for layer in layers if not self._has(layer)]
-            self.problems += [
-                f"{layer}: missing, and `rows` lists it; an empty {{}} will do" for layer in missing
-            ]
-            if missing or None in [self._table(layer) for layer in layers]:
+            if None in [self._table(layer) for layer in layers]:
                 continue
             merged[row] = Merged().lay([*below[start], *(self._layer(layer) for layer in layers)])
             made = self._row(
@@ -185,7 +176,7 @@ class Reader:
         def written(loc: Place) -> Place:
             return layers.place_of(loc) or (*place, *loc)
 
-        if start == "base":
+        if start == "finetune":
             kind = values.pop("kind", "finetune")
             if kind not in KINDS:
                 self.problems.append(
@@ -222,24 +213,13 @@ class Reader:
 
     # --- any table -----------------------------------------------------------------------------------------------
 
-    def _has(self, place: Place) -> bool:
+    def _table(self, place: Place) -> Mapping[str, Any] | None:
+        """The table at a place of params.yaml, empty where nothing is; a problem is noted where something else is."""
         table: Any = self.raw
         for part in place:
-            if not isinstance(table, Mapping) or part not in table:
-                return False
-            table = table[part]
-        return True
-
-    def _table(self, place: Place) -> Mapping[str, Any] | None:
-        """The table at a place of params.yaml; a problem is noted where none is."""
-        table: Any = self.raw
-        for depth, part in enumerate(place):
             if not isinstance(table, Mapping):
                 return None  # noted where the table above was asked for
-            if part not in table:
-                self.problems.append(f"{dotted(place[: depth + 1])}: missing")
-                return None
-            table = table[part]
+            table = table.get(part, {})
         if not isinstance(table, Mapping):
             self.problems.append(f"{dotted(place)}: Input should be a valid dictionary{shown(table)}")
             return None

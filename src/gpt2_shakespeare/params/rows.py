@@ -7,8 +7,7 @@ from gpt2_shakespeare.params.schema import Context, FineTuning, FromScratch
 
 Kind = Literal["baseline", "base", "scratch", "finetune", "lora", "ensemble"]
 BASELINES = ("unigram", "trigram", "trigram_cache")
-ALWAYS = (*BASELINES, "base", "finetune")  # rows that no list of params.yaml names
-RESERVED = (*ALWAYS, "human")  # `human` is val itself, among the texts
+RESERVED = (*BASELINES, "base", "human")  # always there; `human` is val itself, among the texts
 
 
 @dataclass(frozen=True, kw_only=True)

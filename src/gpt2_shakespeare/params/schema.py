@@ -267,10 +267,16 @@ Names = list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]]
 
 
 class RowLists(Table):
-    """The trained rows beside `finetune`, by what they start from."""
+    """The trained rows, by what they start from: random weights, or the base."""
 
-    from_random: Names
-    from_base: Names
+    scratch: Names
+    finetune: Names
+
+    @model_validator(mode="after")
+    def _finetune_is_there(self) -> "RowLists":
+        if "finetune" not in self.finetune:
+            raise ValueError("finetune: the row finetune must stay; `epochs` is about it")
+        return self
 
 
 class TopLevel(Table):

@@ -1,0 +1,39 @@
+"""What params.yaml comes to at the scale that is switched on, a table for each reader.
+
+The stage `check` writes each into a file of its own, and the other stages depend on these files: a change of
+params.yaml, or of the way it is read, makes just those stages stale that read something else than before.
+"""
+
+from typing import Any
+
+from gpt2_shakespeare.params.load import Params
+
+
+def tables(params: Params) -> dict[str, dict[str, Any]]:
+    """Name of the file, without its ending -> what stands in it."""
+    scale = params.at_scale.model_dump(exclude={"checkpoint_interval"})  # no result depends on that
+    base, runtime = scale["base"], {"runtime": scale["runtime"]}
+    corpus = {"source": base["source"], "corpus": base["corpus"]}
+    shared = {
+        "seeds": params.seeds,
+        "ensembles": {row.name: [row.of, row.cached] for row in params.ensembles},
+    }
+    rows = {
+        row.name: {"kind": row.kind, "epochs": row.epochs, "settings": row.settings.model_dump()}
+        for row in params.trained_rows
+    }
+    sample, analysis = params.sample.model_dump(), params.analysis.model_dump()
+    return {
+        "corpus": {key: scale[key] for key in ("corpus", "tokenizer")}
+        | {"base": corpus, "model": {"block_size": scale["model"]["block_size"]}},
+        "base": runtime | {"base": base, "pretraining": scale["pretraining"]},
+        "runtime": runtime,
+        "sample": sample,
+        "analysis": analysis,
+        "ensembles": shared,
+        "report": scale
+        | shared
+        | {"rows": rows, "sample": sample, "analysis": analysis}
+        | {"corpus_path": params.corpus_path, "base_path": params.base_path},
+        **{f"rows/{name}": runtime | row for name, row in rows.items()},
+    }

@@ -128,12 +128,12 @@ def test_without_any_row_there_is_no_report():
 
 
 @pytest.mark.parametrize(
-    "facts", ["{", {"corpus": "plays"}, {"corpus": "plays", "tokens": {"train": "many"}}]
+    "facts", [None, "{", {"corpus": "plays"}, {"corpus": "plays", "tokens": {"train": "many"}}]
 )
 def test_broken_facts_of_the_corpus_are_named(facts):
     at = fill()
-    put(at.corpus_facts, facts)
-    with pytest.raises(ReportError, match=str(at.corpus_facts)):
+    at.corpus_facts.unlink() if facts is None else put(at.corpus_facts, facts)
+    with pytest.raises(ReportError, match=f"^{at.corpus_facts}: .*; run `dvc repro prepare`$"):
         write(params())
 
 

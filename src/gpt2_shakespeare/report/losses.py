@@ -117,10 +117,12 @@ def read(params: Params) -> Losses:
         ReportError: no model has a complete evaluation, or the corpus's facts can't be read.
     """
     at = Paths(params.scale)
-    facts = read_json(at.corpus_facts)
     try:
+        facts = read_json(at.corpus_facts)
         corpus = str(facts["corpus"])
         tokens = {part: int(facts["tokens"][part]) for part in ("train", "dev", "val")}
+    except ReportError as error:
+        raise ReportError(f"{error}; run `dvc repro prepare`") from None
     except (KeyError, TypeError, ValueError):
         raise ReportError(f"{at.corpus_facts}: no corpus and tokens in it; run `dvc repro prepare`") from None
     results = [_result(row, params, corpus) for row in params.rows]

@@ -42,7 +42,7 @@ def test_todays_rows_have_their_colours():
 
 
 def test_many_rows_have_a_look_each():
-    many = [Row(f"row_{number}", "scratch") for number in range(32)]
+    many = [Row(name=f"row_{number}", kind="scratch") for number in range(32)]
     looks = style.looks(many)
     assert len(set(looks.values())) == 32
     assert len({looks[f"row_{number}"].colour for number in range(8)}) == 8

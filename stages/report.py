@@ -1,12 +1,13 @@
-"""Table, figures and samples of all rows into metrics/<scale>/."""
+"""Tables, pictures and pages of all rows into metrics/<scale>/."""
 
 import argparse
 import logging
 
 from stage import stage
 
-from gpt2_shakespeare.params import schema
-from gpt2_shakespeare.report import table
+from gpt2_shakespeare.params import load
+from gpt2_shakespeare.report.summary import summary
+from gpt2_shakespeare.report.writing import TABLE_MD, write
 
 
 def main() -> None:
@@ -14,11 +15,11 @@ def main() -> None:
     parser.add_argument("--print", action="store_true", help="print the table that is there; write nothing")
     args = parser.parse_args()
 
-    params = schema.load()
+    params = load()
     if args.print:
-        print(table.summary(params.scale))
+        print(summary(params.scale))
     else:
-        logging.info("report: %s", table.write(params) / table.TABLE_MD)
+        logging.info("report: %s", write(params) / TABLE_MD)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Tables, figures and pages from the results. No torch."""
+"""The results of a scale as tables, pictures and pages: what is committed under metrics/. No torch."""

@@ -1,6 +1,6 @@
-"""Seeds, determinism, device, precision and threads: the one place that decides them.
+"""Seeds, determinism, device, precision and threads: all of them are decided here.
 
-The environment variables that must stand before torch is imported are set in the package's __init__.
+The environment variables that must be set before torch is imported are set in the package's __init__.
 """
 
 import contextlib
@@ -25,7 +25,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Runtime:
-    """The settings as they came out on this machine; `notes` says what fell back to something else."""
+    """The settings as applied on this machine.
+
+    Args:
+        compile: whether models are compiled.
+        notes: each setting that this machine can't do, and what is used instead.
+    """
 
     device: torch.device
     dtype: torch.dtype
@@ -34,12 +39,13 @@ class Runtime:
     notes: tuple[str, ...] = ()
 
     def autocast(self, enabled: bool = True) -> AbstractContextManager:
+        """torch.autocast in the precision of the settings; nothing for fp32."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled)
 
     def facts(self) -> dict[str, str | int | list[str]]:
-        """What a reader must know of the machine and the versions behind a figure."""
+        """The machine and the versions that a figure was computed with."""
         facts: dict[str, str | int | list[str]] = {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -65,11 +71,12 @@ class Runtime:
 def start(settings: schema.Runtime) -> Runtime:
     """Apply the settings to this process.
 
-    In the mode `reproducible` every operation is a deterministic one, and a run's bits are a function of its
-    settings on one class of machine. `fast` lets CUDA choose its kernels and use TF32.
+    In the mode `reproducible` every operation is deterministic: on one kind of machine the bits of a run are a
+    function of its settings. In the mode `fast` CUDA may choose its kernels and use TF32.
 
     Raises:
-        schema.ParamsError: `cuda`, or what `compile` needs, is asked for and isn't there; or fp16 on a CPU.
+        schema.ParamsError: the settings ask for `cuda` without a GPU, for `compile` without a compiler, or for fp16 on
+            a CPU.
     """
     cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not cuda:
@@ -97,10 +104,10 @@ def start(settings: schema.Runtime) -> Runtime:
     reproducible = settings.mode == "reproducible"
     if settings.compile:
         torch.use_deterministic_algorithms(reproducible)  # the compiler's too
-    else:  # the same switch, without importing the compiler for it, which takes longer than torch itself
+    else:  # the same switch, but without importing the compiler, which takes longer to import than torch itself
         torch.set_deterministic_debug_mode("error" if reproducible else "default")
-    # With deterministic algorithms torch also fills new memory with NaN, to show reads of what nobody wrote;
-    # the tests check that there are none, and training is a third slower with it (same bits).
+    # With deterministic algorithms torch also fills new memory with NaN, to reveal reads of uninitialised memory. The
+    # tests check that there are none, and training is a third slower with it (with the same bits).
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not reproducible
     torch.backends.cuda.matmul.allow_tf32 = not reproducible
@@ -110,15 +117,17 @@ def start(settings: schema.Runtime) -> Runtime:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether products in bf16 are done in hardware; emulated ones take a hundred times as long as in fp32."""
+    """Whether the hardware multiplies in bf16; emulated products take a hundred times as long as fp32 ones."""
     if platform.machine() in ("x86_64", "AMD64"):
         return torch.cpu._is_avx512_bf16_supported()
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _keep_memory() -> None:
-    """Let glibc keep what is freed, where it would hand all large tensors back to the system: every page of a new one
-    is then zeroed again, which takes longer than what is done in it (a step of GPT-2 124M: a third less).
+    """Let glibc keep freed memory instead of returning all large tensors' memory to the system.
+
+    Otherwise the system zeroes every page of each new tensor, which takes longer than the computation in it. A step of
+    GPT-2 124M takes a third less time with this.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
@@ -127,7 +136,7 @@ def _keep_memory() -> None:
 
 
 def _find_compiler(device: torch.device) -> None:
-    """torch.compile writes C++ for a CPU and Triton for a GPU."""
+    """Check that torch.compile has what it needs: a C++ compiler, and on a GPU Triton too."""
     if device.type == "cuda" and not importlib.util.find_spec("triton"):
         raise schema.ParamsError("runtime.compile: Triton is missing; install it or set compile to false")
     if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++") if name):
@@ -137,18 +146,18 @@ def _find_compiler(device: torch.device) -> None:
 
 
 def seed_step(seed: int, step: int, place: int = 0) -> None:
-    """Seed every generator as a function of (seed, step, place of the micro-batch in the step).
+    """Seed torch's generators as a function of (seed, step, place of the micro-batch in the step).
 
-    So a step never depends on those before, nor on which process does it.
+    So the random numbers of a step depend neither on earlier steps nor on the process that computes it.
     """
-    # torch's CPU generator takes 32 bits of a seed; a million steps lie between one seed's numbers and the next's,
-    # and 2**32 over the golden ratio between those of micro-batches
+    # torch's CPU generator uses 32 bits of a seed. Consecutive seeds are a million steps apart, and consecutive
+    # micro-batches 2**32 divided by the golden ratio.
     torch.manual_seed((seed * 1_000_003 + step + place * 0x9E3779B1) % 2**32)
 
 
 @contextlib.contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Dropout off and no gradients, then back to what was."""
+    """A context with dropout off and without gradients; afterwards the model's mode is restored."""
     was_training = model.training
     model.eval()
     try:

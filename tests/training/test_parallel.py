@@ -38,12 +38,13 @@ def processes(project, n):
 
 
 def trained(project, n):
-    """Folder of a copy of the model that n processes train."""
+    """Folder with copies of the model that n processes train and of its history."""
     processes(project, n)
     done = micro.run(project, "python", *kills.ROW)
     assert done.returncode == 0, done.stdout
     copy = project / f"trained-{n}-{time.monotonic_ns()}"
     shutil.copytree(project / kills.MODEL, copy)
+    shutil.copy(project / kills.HISTORY, copy / "history.csv")
     return copy
 
 

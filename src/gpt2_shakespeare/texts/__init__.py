@@ -1,1 +1,1 @@
-"""Sampling, and what the sampled texts are like."""
+"""Sampling texts from a model, and figures of what the texts are like."""

@@ -1,7 +1,7 @@
-"""How varied texts are, and whether they go round in circles. No torch.
+"""How varied texts are, and how much they repeat themselves. No torch.
 
-Texts are lists of token ids. The figures depend on how many texts there are and how long they are, so compare
-equal numbers of equal length. A figure that the texts are too short for is None.
+Texts are lists of token ids. The figures depend on the number of texts and on their length, so only sets of equally
+many texts of equal length can be compared. A figure for which the texts are too short is None.
 """
 
 import zlib
@@ -14,40 +14,40 @@ Text = Sequence[int]
 
 
 def ngrams(text: Text, n: int) -> list[tuple[int, ...]]:
+    """All n-grams of a text, in order."""
     return list(zip(*(text[i:] for i in range(n)), strict=False))
 
 
 def distinct(texts: Sequence[Text], n: int) -> float | None:
-    """distinct-n: different n-grams over all n-grams of all texts (Li et al. 2016)."""
+    """distinct-n (Li et al. 2016): the number of different n-grams divided by that of all n-grams, over all texts."""
     grams = [gram for text in texts for gram in ngrams(text, n)]
     return len(set(grams)) / len(grams) if grams else None
 
 
 def repeated(texts: Sequence[Text], n: int) -> float | None:
-    """rep-n: share of a text's n-grams that it has had before; mean over the texts (Welleck et al. 2020)."""
+    """rep-n (Welleck et al. 2020): share of a text's n-grams that occurred earlier in it, a mean over the texts."""
     shares = [1 - len(set(grams)) / len(grams) for text in texts if (grams := ngrams(text, n))]
     return float(np.mean(shares)) if shares else None
 
 
 def self_bleu(texts: Sequence[Text], order: int = 4) -> float | None:
-    """Mean BLEU of each text against all others (Zhu et al. 2018): 0 for nothing in common, 1 for all alike.
+    """Self-BLEU (Zhu et al. 2018), the mean BLEU of each text against all others: 1 if all are the same.
 
-    For texts of one length, so without brevity penalty. An order without a match counts as 0.1 matches (Chen &
-    Cherry 2014, method 1).
+    The texts have one length, so there is no brevity penalty. No match at all counts as 0.1 matches (Chen & Cherry
+    2014, method 1), so texts with nothing in common get nearly 0.
     """
     if len(texts) < 2 or min(map(len, texts)) < order:
         return None
     logs = np.zeros(len(texts))
     for n in range(1, order + 1):
         counts = [Counter(ngrams(text, n)) for text in texts]
-        most: dict[tuple[int, ...], list[int]] = defaultdict(
-            lambda: [0, 0]
-        )  # the two largest counts in a text
+        # of each n-gram, its two largest counts in a text
+        most: dict[tuple[int, ...], list[int]] = defaultdict(lambda: [0, 0])
         for of_text in counts:
             for gram, times in of_text.items():
                 most[gram] = sorted([*most[gram], times])[1:]
         for i, of_text in enumerate(counts):
-            # the largest count among the others is the second largest of all if this text has the largest
+            # the largest count in another text is the second largest of all if this text has the largest
             matched = sum(
                 min(times, most[gram][0] if times == most[gram][1] else most[gram][1])
                 for gram, times in of_text.items()
@@ -57,13 +57,13 @@ def self_bleu(texts: Sequence[Text], order: int = 4) -> float | None:
 
 
 def compression_ratio(texts: Sequence[str]) -> float | None:
-    """Bytes of all texts over those that zlib makes of them (Shaib et al. 2024): higher is more repetitive."""
+    """Size of all texts divided by their size compressed by zlib (Shaib et al. 2024): higher is more repetitive."""
     raw = "\n".join(texts).encode()
     return len(raw) / len(zlib.compress(raw, 9)) if raw else None
 
 
 def zipf(texts: Sequence[Text]) -> float | None:
-    """Zipf coefficient: minus the slope of log frequency over log rank, by least squares (Holtzman et al. 2020)."""
+    """Zipf coefficient (Holtzman et al. 2020): minus the least-squares slope of log frequency over log rank."""
     frequencies = sorted(Counter(token for text in texts for token in text).values(), reverse=True)
     if len(frequencies) < 2:
         return None

@@ -1,7 +1,8 @@
-"""All figures of a set of texts at once: memorisation, style, names, variety, degeneration. No torch.
+"""All figures of a set of texts: memorisation, style, names, variety and repetition. No torch.
 
-Every row's samples and the human text go through `Judge.figures`, in equal number and of equal length; only
-then can the figures be compared. Each text goes on from a prompt of val, and the human text is what stands there.
+`Judge.figures` is applied to the samples of every row and to the human text, as many texts and as long ones of each;
+otherwise the figures can't be compared. Each text continues a prompt from val, and the human text is what follows that
+prompt in val.
 """
 
 import json
@@ -27,7 +28,10 @@ DECIMALS = 6  # of every figure
 
 
 def cut(tokens: Tokens, n: int, length: int, where: str) -> np.ndarray:
-    """n stretches of equal length from evenly spaced places, int64 (n, length); in a short text they overlap.
+    """Stretches of a text that start at evenly spaced places, int64 (n, length); in a short text they overlap.
+
+    Args:
+        where: how the error names the text.
 
     Raises:
         DataError: the text is shorter than one stretch.
@@ -42,7 +46,10 @@ def cut(tokens: Tokens, n: int, length: int, where: str) -> np.ndarray:
 
 
 def human(val: Tokens, settings: schema.Analysis, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Prompts (B, P) of val and what it goes on with, (B, T); draw 1 lies between those of draw 0.
+    """Prompts (B, P) from val and what follows them there, (B, T).
+
+    Args:
+        draw: 0 or 1; the stretches of draw 1 start halfway between those of draw 0.
 
     Raises:
         DataError: val is too short.
@@ -53,7 +60,7 @@ def human(val: Tokens, settings: schema.Analysis, draw: int = 0) -> tuple[np.nda
 
 
 def write(out: Path, facts: dict[str, Any]) -> None:
-    """Facts as JSON, their figures rounded."""
+    """Write facts as JSON, with floats rounded to DECIMALS."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(_rounded(facts), indent=1) + "\n")
 
@@ -68,13 +75,13 @@ def _rounded(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Judge:
-    """What texts are compared with.
+    """The texts that other texts are compared with.
 
     Args:
         encoding: the tokenizer of all token ids.
-        train: what the rows were trained on; also what the first scorer counts.
-        dev: no row was trained on it: what the second scorer counts.
-        val: whose lines, turns and headings a text's shape is compared with.
+        train: the rows' training text; the first n-gram model counts it.
+        dev: no row was trained on it; the second n-gram model counts it.
+        val: its lines, turns and headings are what those of a text are compared with.
     """
 
     encoding: tiktoken.Encoding
@@ -84,7 +91,7 @@ class Judge:
 
     @classmethod
     def read(cls, at: Paths) -> "Judge":
-        """With the tokenizer and tokens of a scale.
+        """Read the tokenizer and the tokens of a scale.
 
         Raises:
             DataError, TokenizerError: a file can't be used.
@@ -95,14 +102,17 @@ class Judge:
 
     @cached_property
     def scorers(self) -> dict[str, Ngram]:
+        """Trigram models by the part they count."""
         vocab_size = self.encoding.n_vocab
         return {"train": Ngram(self.train, vocab_size), "dev": Ngram(self.dev, vocab_size)}
 
     @cached_property
     def train_names(self) -> Counter:
+        """Counts of the names in train's headings."""
         return Counter(style.headings(["\n\n" + self.encoding.decode(self.train.tolist())]))
 
     def shapes(self, texts: list[str]) -> dict[str, Counter]:
+        """Counts of line lengths, turn lengths and looks of headings."""
         return {
             "line": style.line_lengths(texts),
             "turn": style.turn_lengths(texts),
@@ -110,13 +120,14 @@ class Judge:
         }
 
     def decoded(self, texts: np.ndarray) -> list[str]:
+        """The strings of token ids (B, T)."""
         return [self.encoding.decode(row) for row in texts.tolist()]
 
     def figures(self, prompts: np.ndarray, texts: np.ndarray) -> dict[str, float | int]:
-        """Every figure of the texts; one that can't be had of them, as of turns where there are none, is left out.
+        """Every figure of the texts, except those that they don't have, such as of turns if there are no turns.
 
         Args:
-            prompts, texts: token ids (B, P) and (B, T); a text goes on from its prompt, which isn't judged.
+            prompts, texts: token ids (B, P) and (B, T); each text continues its prompt, which isn't judged.
         """
         strings, rows = self.decoded(texts), texts.tolist()
         found = memorisation.matches(texts, self.train)
@@ -128,7 +139,7 @@ class Judge:
         if n_chars := sum(map(len, strings)):
             for name, scorer in self.scorers.items():
                 figures[f"bits_per_char_{name}"] = style.bits_per_char(scorer, prompts, texts, n_chars)
-        # val in pieces of the same length, so that as many of its lines and turns are cut off
+        # val is cut into pieces of the texts' length, so that the same share of its lines and turns is cut off
         length = texts.shape[1]
         whole = len(self.val) // length * length
         val = self.shapes(self.decoded(self.val[:whole].reshape(-1, length)))
@@ -151,7 +162,7 @@ class Judge:
         return {name: value for name, value in figures.items() if value is not None}
 
     def recall(self, continuations: np.ndarray, originals: np.ndarray) -> dict[str, float | list[float]]:
-        """How far greedy continuations (B, T) of prefixes go on as the originals do."""
+        """How far greedy continuations (B, T) of prefixes equal the originals (B, T)."""
         lengths = memorisation.matched_lengths(continuations, originals)
         return {
             "recalled": memorisation.recalled(lengths, originals.shape[1]),

@@ -1,6 +1,6 @@
-"""What a text takes from train word for word: stretches found there, and prefixes that call up what follows. No torch.
+"""What a text copies from train, and how far a model continues prefixes as their texts do. No torch.
 
-All texts of one call have the same length: arrays (B, T) of token ids, one text a row.
+All texts of one call have the same length: they are the rows of an array (B, T) of token ids.
 """
 
 from itertools import count
@@ -11,18 +11,19 @@ from gpt2_shakespeare.tokens.files import Tokens
 
 
 def matches(texts: np.ndarray, train: Tokens) -> np.ndarray:
-    """Length of the longest stretch from each place of each text that stands in train, in tokens; int (B, T).
+    """Length of the longest stretch that starts at each place of each text and occurs in train; in tokens, int (B, T).
 
-    Exact. All stretches of one length that both sides have get a number; those of the next length are pairs of
-    such a number and a token. What only one side has is dropped, so later rounds are short.
+    The search is exact. Round n numbers all stretches of n tokens that both the texts and train have. A stretch of
+    n + 1 tokens is then a pair of such a number and a token. Stretches that only one side has are dropped, so later
+    rounds are short.
     """
     n_texts, length = texts.shape
     flat = texts.reshape(-1).astype(np.int64)
     source = train.astype(np.int64)
     types = int(max(flat.max(initial=0), source.max(initial=0))) + 1
     found = np.zeros(n_texts * length, dtype=np.int64)
-    here, there = np.arange(len(flat)), np.arange(len(source))  # where stretches that both have start
-    ours, theirs = np.zeros_like(here), np.zeros_like(there)  # and their numbers
+    here, there = np.arange(len(flat)), np.arange(len(source))  # where stretches start
+    ours, theirs = np.zeros_like(here), np.zeros_like(there)  # the stretches' numbers
     for n in count(1):
         inside = here % length + n <= length
         here, ours = here[inside], ours[inside]
@@ -41,22 +42,22 @@ def matches(texts: np.ndarray, train: Tokens) -> np.ndarray:
 
 
 def share_in_train(found: np.ndarray, n: int) -> float | None:
-    """Share of the texts' n-grams that stand in train, given their `matches`; its complement is their novelty.
+    """Share of the texts' n-grams that occur in train, given their `matches`; the rest are novel.
 
-    After McCoy et al. 2023 (RAVEN). None where the texts are shorter than n tokens.
+    After McCoy et al. 2023 (RAVEN). None if the texts are shorter than n tokens.
     """
     places = found[:, : max(0, found.shape[1] - n + 1)]
     return float((places >= n).mean()) if places.size else None
 
 
 def matched_lengths(continuations: np.ndarray, originals: np.ndarray) -> np.ndarray:
-    """How many tokens of each continuation equal the original's before the first that doesn't; int (B,)."""
+    """Number of tokens before the first one in which a continuation differs from its original; int (B,)."""
     return (continuations == originals).cumprod(axis=1).sum(axis=1)
 
 
 def recalled(lengths: np.ndarray, n: int) -> list[float]:
-    """Share of the continuations that go on as the original does for at least 1, 2, ... n tokens.
+    """Share of the continuations that equal their originals for at least 1, 2, ... n tokens.
 
-    The last is what Carlini et al. 2023 call extractable: all n tokens, from a greedy continuation.
+    Carlini et al. 2023 call a text extractable if a greedy continuation equals all n tokens; the last share is theirs.
     """
     return [float((lengths >= k).mean()) for k in range(1, n + 1)]

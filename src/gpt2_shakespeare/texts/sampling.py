@@ -1,4 +1,4 @@
-"""Text from a model: temperature and top-p, a KV cache, one generator a sample."""
+"""Sampling from a model: temperature and top-p, with a KV cache and a random generator for each text."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,8 @@ from gpt2_shakespeare.model.gpt import GPT, KVCache
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.runtime import evaluating
 
-CANDIDATES = (128, 1024, 8192)  # tokens that often, nearly always, and nearly surely, hold top_p
-BATCH = 32  # texts made at once: memory depends on it, no text does
+CANDIDATES = (128, 1024, 8192)  # tokens that are enough for top_p often, nearly always, and almost certainly
+BATCH = 32  # texts sampled at once; memory depends on it, the texts don't
 
 
 def generate(
@@ -26,21 +26,23 @@ def generate(
 ) -> Tensor:
     """Continue every row of idx by max_new_tokens tokens.
 
-    Past block_size the last half of the tokens is kept as context, and generation goes on from there.
+    When the context reaches block_size tokens, its last block_size / 2 tokens are kept and generation continues from
+    them.
 
     Args:
-        idx: prompts (B, T), T >= 1; a prompt longer than block_size is read from its end.
-        temperature: the logits' divisor; 0 takes the likeliest token (greedy).
-        top_p: draw from the fewest tokens that hold this much probability (Holtzman et al. 2020);
-            1 is pure sampling.
-        generator: one for all rows, or one a row: then a row's text doesn't depend on the batch it is in.
-            Generators of the CPU, whatever the model's device.
+        idx: prompts (B, T), T >= 1; of a prompt longer than block_size only the end is read.
+        temperature: divides the logits; 0 takes the likeliest token (greedy).
+        top_p: draw from the smallest set of tokens with at least this probability (Holtzman et al. 2020);
+            1 draws from all tokens.
+        generator: one for all rows, or one for each row; then a row's text doesn't depend on the batch it is in.
+            They are CPU generators, whatever the model's device.
 
     Returns:
         (B, T + max_new_tokens), the prompts included.
 
     Raises:
-        ValueError: an empty prompt, a temperature below 0, a top_p outside (0, 1], or not one generator a row.
+        ValueError: an empty prompt, a temperature below 0, a top_p outside (0, 1], or a sequence whose number of generators
+            is not that of the rows.
     """
     if idx.size(1) < 1:
         raise ValueError("the prompt is empty; a continuation needs at least one token")
@@ -55,7 +57,7 @@ def generate(
             if cache.length + new.size(1) > block_size:
                 cache, new = KVCache(model, idx.size(0)), idx[:, -max(1, block_size // 2) :]
             logits = model.hidden(new, cache)[:, -1] @ model.table().t()
-            # on the CPU: the same draws whatever the device, and cumsum is not deterministic on a GPU
+            # on the CPU, so that draws don't depend on the device; and cumsum is not deterministic on a GPU
             new = draw(logits.float().cpu(), temperature, top_p, generator).to(idx.device)
             idx = torch.cat((idx, new), dim=1)
     return idx
@@ -64,7 +66,7 @@ def generate(
 def continuations(
     model: GPT, encoding: tiktoken.Encoding, prompt: str, seeds: Sequence[int], settings: schema.Sampling
 ) -> list[str]:
-    """One continuation of the prompt for each seed, the prompt left out."""
+    """One continuation of the prompt for each seed, without the prompt."""
     device = model.transformer.wte.weight.device
     ids = torch.tensor([encoding.encode_ordinary(prompt)] * len(seeds), device=device)
     tokens = generate(
@@ -95,9 +97,9 @@ def for_prompts(
 def samples(
     model: GPT, prompts: np.ndarray, max_new_tokens: int, *, temperature: float, top_p: float, seed: int
 ) -> np.ndarray:
-    """What the model goes on with after each prompt: (B, T) -> (B, max_new_tokens), int64.
+    """Continuations of prompts, without the prompts: (B, T) -> (B, max_new_tokens), int64.
 
-    The first text has this seed, those after it the next ones; BATCH of them are made at once.
+    The first text is drawn with this seed, the second with the next one, and so on.
     """
     device, parts = model.transformer.wte.weight.device, []
     for first in range(0, len(prompts), BATCH):
@@ -120,10 +122,10 @@ def draw(
     top_p: float,
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
 ) -> Tensor:
-    """One token id (B, 1) for each row of logits (B, vocab_size), all on the CPU."""
+    """Draw one token id for each row of logits: (B, vocab_size) -> (B, 1), on the CPU."""
     if temperature == 0:
         return logits.argmax(-1, keepdim=True)
-    # in float64, and shifted first, so that no temperature overflows
+    # in float64 and relative to the largest logit, so that no temperature overflows
     scaled = (logits.double() - logits.amax(-1, keepdim=True)).div_(temperature)
     probs = torch.softmax(scaled, dim=-1)
     if isinstance(generator, Sequence):
@@ -134,10 +136,15 @@ def draw(
 
 
 def _nucleus(probs: Tensor, uniform: Tensor, top_p: float, candidates: tuple[int, ...]) -> Tensor:
-    """The id (B, 1) at which the probabilities of the likeliest tokens, added up, pass `uniform` of top_p.
+    """Draw from the likeliest tokens by inverting their cumulative probabilities at `uniform`; (B, 1) token ids.
 
-    Sorting 50,257 probabilities takes longer than a small model's forward pass. So few candidates are sorted, and
-    more only for the rows where these don't hold top_p. Pure sampling needs no order.
+    Sorting 50,257 probabilities takes longer than the forward pass of a small model. So only a few candidates are
+    sorted, and more only for rows in which those have less probability than top_p. With top_p 1 no order is needed.
+
+    Args:
+        probs: (B, vocab_size).
+        uniform: a random number in [0, 1) for each row, (B, 1).
+        candidates: how many of the likeliest tokens to try in turn before all are sorted.
     """
     if top_p == 1:
         return _pick(probs, torch.arange(probs.size(-1)).expand_as(probs), uniform, top_p)
@@ -145,7 +152,7 @@ def _nucleus(probs: Tensor, uniform: Tensor, top_p: float, candidates: tuple[int
         return _pick(*probs.sort(dim=-1, descending=True, stable=True), uniform, top_p)
     ids = probs.topk(candidates[0], sorted=False).indices.sort(-1).values
     some, order = probs.gather(-1, ids).sort(dim=-1, descending=True, stable=True)
-    # what ties with the last candidate may have been left out, so those above it must be enough
+    # tokens as likely as the last candidate may have been left out, so those likelier than it must be enough
     short = some.where(some > some[:, -1:], 0.0).sum(-1) <= top_p
     picked = _pick(some, ids.gather(-1, order), uniform, top_p)
     if short.any():
@@ -154,10 +161,10 @@ def _nucleus(probs: Tensor, uniform: Tensor, top_p: float, candidates: tuple[int
 
 
 def _pick(probs: Tensor, ids: Tensor, uniform: Tensor, top_p: float) -> Tensor:
-    """As _nucleus, of probabilities in order, where ties have the smaller id first."""
+    """As `_nucleus`, given sorted probabilities and their ids, of which the smaller comes first in ties."""
     before = probs.cumsum(-1) - probs  # probability of the likelier tokens
     cumulative = probs.masked_fill(before >= top_p, 0.0).cumsum(-1)
     total = cumulative[:, -1:].contiguous()
     place = torch.searchsorted(cumulative, uniform * total, right=True)
-    last = torch.searchsorted(cumulative, total)  # should the product round up to the total
+    last = torch.searchsorted(cumulative, total)  # if the product is rounded up to the total
     return ids.gather(-1, place.minimum(last))

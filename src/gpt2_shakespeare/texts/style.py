@@ -1,7 +1,8 @@
-"""Whether texts look like the corpus: how a scorer takes them, the shape of lines and turns, the names. No torch.
+"""Whether texts look like the corpus: their loss under an n-gram model, lines and turns, and names. No torch.
 
-MAUVE (Pillutla et al. 2021), the usual figure for this, is not here: it needs a large pretrained model to tell
-texts apart by, and what this project has at hand is what it measures. An n-gram scorer and counts stand in for it.
+The usual figure for this is MAUVE (Pillutla et al. 2021). It is not used here because it needs a large pretrained model
+to compare texts with, and the pretrained models of this project are themselves what is measured. An n-gram model and
+counts are used instead.
 """
 
 import math
@@ -15,17 +16,18 @@ from gpt2_shakespeare.baselines.ngram import Ngram
 from gpt2_shakespeare.measure import kinds
 from gpt2_shakespeare.tokens.files import Tokens
 
-# As kinds.HEADING, but never at a text's start: a piece may start within a line.
+# As kinds.HEADING, but never at the start of a text, which may be in the middle of a line.
 HEADING = re.compile(r"(?<=\n\n)([^\n:]+):(?=\n)")
-LINE_BIN = 10  # characters that line lengths are rounded down to
+LINE_BIN = 10  # line lengths are rounded down to a multiple of this many characters
 
 
 def bits_per_char(scorer: Ngram, prompts: np.ndarray, texts: np.ndarray, n_chars: int) -> float:
-    """What the scorer needs to write the texts down, in bits for each of their n_chars characters.
+    """Loss of the texts under an n-gram model, in bits per character.
 
     Args:
-        scorer: an n-gram model, given the tokens before each token, those of the prompt included.
-        prompts, texts: token ids (B, P) and (B, T); a text goes on from its prompt.
+        scorer: predicts each token from those before it, the prompt's included.
+        prompts, texts: token ids (B, P) and (B, T); each text continues its prompt.
+        n_chars: characters of all texts.
     """
     rows: list[Tokens] = list(np.concatenate([prompts, texts], axis=1))
     nats = sum(-np.log(scorer.probabilities(row)[-texts.shape[1] :]).sum() for row in rows)
@@ -33,12 +35,12 @@ def bits_per_char(scorer: Ngram, prompts: np.ndarray, texts: np.ndarray, n_chars
 
 
 def headings(texts: Iterable[str]) -> list[str]:
-    """Names of the speakers whose turns start in the texts, in order, colons left out."""
+    """Names of the speakers whose turns start in the texts, in order, without colons."""
     return [name for text in texts for name in HEADING.findall(text)]
 
 
 def line_lengths(texts: Iterable[str]) -> Counter:
-    """Characters of whole lines of speech, rounded down to LINE_BIN; headings and empty lines left out."""
+    """Counts of line lengths in characters, rounded down; only of whole lines of speech, not headings or empty lines."""
     bodies = [HEADING.sub("", text) for text in texts]
     return Counter(
         len(line) // LINE_BIN * LINE_BIN for body in bodies for line in body.split("\n")[1:-1] if line
@@ -46,13 +48,13 @@ def line_lengths(texts: Iterable[str]) -> Counter:
 
 
 def turn_lengths(texts: Iterable[str]) -> Counter:
-    """Lines of whole turns: what is said between one heading and the next."""
+    """Counts of turn lengths in lines; only of whole turns, which are the speech between two headings."""
     turns = [turn for text in texts for turn in HEADING.split(text)[2:-1:2]]
     return Counter(turn.strip("\n").count("\n") + 1 for turn in turns)
 
 
 def heading_shapes(names: Iterable[str]) -> Counter:
-    """Names by the look of their words: `First Citizen` is `Aa Aa`, `KING RICHARD II` is `AA AA AA`."""
+    """Counts of names by the case of their words: `First Citizen` is `Aa Aa`, `KING RICHARD II` is `AA AA AA`."""
 
     def look(word: str) -> str:
         return "AA" if word.isupper() else "aa" if word.islower() else "Aa" if word.istitle() else "??"
@@ -61,9 +63,9 @@ def heading_shapes(names: Iterable[str]) -> Counter:
 
 
 def distance(ours: Counter, theirs: Counter) -> float | None:
-    """Jensen-Shannon distance of two distributions given as counts: 0 for the same, 1 for nothing in common.
+    """Jensen-Shannon distance of two distributions given as counts: 0 if they are equal, 1 if nothing is in common.
 
-    The root of the divergence in bits (Endres & Schindelin 2003). None where one of them is empty.
+    The square root of the divergence in bits (Endres & Schindelin 2003). None if one of them is empty.
     """
     if not ours or not theirs:
         return None
@@ -71,7 +73,7 @@ def distance(ours: Counter, theirs: Counter) -> float | None:
     p, q = (np.array([counts[key] for key in keys]) / counts.total() for counts in (ours, theirs))
     mean = (p + q) / 2
 
-    def divergence(of: np.ndarray) -> float:  # from the mean, in bits
+    def divergence(of: np.ndarray) -> float:  # Kullback-Leibler's from the mean, in bits
         there = of > 0
         return float((of[there] * np.log2(of[there] / mean[there])).sum())
 
@@ -79,9 +81,9 @@ def distance(ours: Counter, theirs: Counter) -> float | None:
 
 
 def whose_names(prompts: Sequence[str], texts: Sequence[str], train: set[str]) -> dict[str, int]:
-    """Headings in the texts by where the name is from: train, else the text's own prompt, else nowhere.
+    """Counts of the texts' headings by where the name occurs: in train, else in the text's own prompt, else in neither.
 
-    Only whole lines count as headings in a prompt, too; its first line may be one.
+    In a prompt, too, only whole lines count as headings; its first line may be one.
     """
     found = Counter(dict.fromkeys(("train", "prompt", "neither"), 0))
     for prompt, text in zip(prompts, texts, strict=True):

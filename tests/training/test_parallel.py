@@ -134,7 +134,7 @@ def test_when_one_dies_all_end_and_the_rest_is_not_lost(project):
 
 
 def test_micro_batches_that_cannot_be_shared_are_refused(monkeypatch):
-    class Three(parallel.Alone):
+    class Three(parallel.Processes):
         world_size = 3
 
     monkeypatch.setattr(parallel, "join", lambda device: Three())

@@ -28,7 +28,7 @@ def name_probe(
         others: texts of other kinds; those shorter than a prompt give none.
     """
     names = sorted(set(headings(text_of(encoding, train)[0]).values()))
-    # encoded after the empty line that stands before each, as in the text
+    # each is encoded with the empty line before it, as in the text, because that changes its tokens
     gap = encoding.encode_ordinary("\n\nA")[:-1]
     found = [encoding.encode_ordinary(f"\n\n{name.decode(errors='replace')}\n")[len(gap) :] for name in names]
     pieces = [

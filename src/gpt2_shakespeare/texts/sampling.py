@@ -41,8 +41,8 @@ def generate(
         (B, T + max_new_tokens), the prompts included.
 
     Raises:
-        ValueError: an empty prompt, a temperature below 0, a top_p outside (0, 1], or a sequence whose number of generators
-            is not that of the rows.
+        ValueError: an empty prompt, a temperature below 0, a top_p outside (0, 1], or a sequence of generators that
+            has not one for each row.
     """
     if idx.size(1) < 1:
         raise ValueError("the prompt is empty; a continuation needs at least one token")

@@ -40,7 +40,7 @@ def headings(texts: Iterable[str]) -> list[str]:
 
 
 def line_lengths(texts: Iterable[str]) -> Counter:
-    """Counts of line lengths in characters, rounded down; only of whole lines of speech, not headings or empty lines."""
+    """Counts of line lengths in characters, rounded down; only of whole lines of speech that aren't empty."""
     bodies = [HEADING.sub("", text) for text in texts]
     return Counter(
         len(line) // LINE_BIN * LINE_BIN for body in bodies for line in body.split("\n")[1:-1] if line

@@ -22,7 +22,7 @@ PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$
 
 
 class TokenizerError(UserError, ValueError):
-    """The tokenizer's files can't be used, or the small one can't be trained; the message names the file or the setting."""
+    """A tokenizer can't be loaded or trained; the message names the file or the setting."""
 
 
 def load(folder: Path) -> tiktoken.Encoding:
@@ -105,8 +105,8 @@ def shapes(encoding: tiktoken.Encoding) -> np.ndarray:
 def spelling(encoding: tiktoken.Encoding) -> tuple[np.ndarray, np.ndarray]:
     """Features of each type's spelling that at least one other type shares.
 
-    They are its case and its length, each together with whether a space comes first; the word in lower case; and its first and
-    its last one to four letters.
+    They are its case and its length, each together with whether a space comes first; the word in lower case; and its
+    first and its last one to four letters.
 
     Returns:
         the features of all types, one type after the other, int64; and where each type's features start, followed by

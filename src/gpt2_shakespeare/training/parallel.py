@@ -20,8 +20,8 @@ from torch import Tensor, nn
 T = TypeVar("T")
 
 
-class Alone:
-    """A run in a single process."""
+class Processes:
+    """The processes of a run: here this one alone."""
 
     rank = 0
     world_size = 1
@@ -47,8 +47,8 @@ class Alone:
         return make()
 
 
-class Ranks(Alone):
-    """A run in several processes, of which this is number `rank`."""
+class SeveralProcesses(Processes):
+    """Several processes, of which this one is number `rank`."""
 
     def __init__(self, device: torch.device):
         from accelerate import Accelerator
@@ -76,9 +76,9 @@ class Ranks(Alone):
         return broadcast_object_list(value)[0]
 
 
-def join(device: torch.device) -> Alone:
+def join(device: torch.device) -> Processes:
     """Connect this process with the others that torchrun has started, if any."""
-    return Ranks(device) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else Alone()
+    return SeveralProcesses(device) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else Processes()
 
 
 def launch(processes: int, interrupted: Callable[[], int | None]) -> int | None:

@@ -10,7 +10,7 @@ from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.model import GPT
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.training import optimizers
-from gpt2_shakespeare.training.parallel import Alone
+from gpt2_shakespeare.training.parallel import Processes
 
 
 class TrainingError(UserError, RuntimeError):
@@ -36,7 +36,7 @@ class Step:
     """
 
     def __init__(
-        self, model: GPT, settings: schema.Training, machine: runtime.Runtime, ranks: Alone, seed: int
+        self, model: GPT, settings: schema.Training, machine: runtime.Runtime, ranks: Processes, seed: int
     ):
         self.model, self.settings, self.machine, self.ranks, self.seed = model, settings, machine, ranks, seed
         self.loss = ranks.wrap(_Loss(model))

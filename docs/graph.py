@@ -23,7 +23,8 @@ BOXES = re.compile(r"(evaluate|texts|decode)_(base|from_random|from_base|finetun
 def graph() -> str:
     """The graph as Mermaid text."""
     params, pipeline = (
-        YAML(typ="safe").load((ROOT / name).read_text(encoding="utf-8")) for name in ("params.yaml", "dvc.yaml")
+        YAML(typ="safe").load((ROOT / name).read_text(encoding="utf-8"))
+        for name in ("params.yaml", "dvc.yaml")
     )
     boxes: dict[str, str] = {}
     reads: dict[str, set[str]] = {}
@@ -40,12 +41,18 @@ def graph() -> str:
     edges = networkx.DiGraph()
     edges.add_nodes_from(boxes)
     for source, target in itertools.permutations(boxes, 2):
-        if any(Path(out).is_relative_to(dep) or Path(dep).is_relative_to(out) for out in writes[source] for dep in reads[target]):
+        if any(
+            Path(out).is_relative_to(dep) or Path(dep).is_relative_to(out)
+            for out in writes[source]
+            for dep in reads[target]
+        ):
             edges.add_edge(source, target)
     few = networkx.transitive_reduction(edges)
     lines = ["```mermaid", "flowchart TD"]
     lines += [f'    {box}["<b>{box}</b><br/>{desc}"]' for box, desc in boxes.items()]
-    lines += [f"    {source} --> {target}" for source in boxes for target in boxes if few.has_edge(source, target)]
+    lines += [
+        f"    {source} --> {target}" for source in boxes for target in boxes if few.has_edge(source, target)
+    ]
     return "\n".join([*lines, "```"])
 
 

@@ -8,18 +8,20 @@ import hashlib
 import json
 import shutil
 
-from stage import stage
+from stage import no_arguments, stage
 
-from gpt2_shakespeare import paths
+from gpt2_shakespeare import params, paths
+from gpt2_shakespeare.params import resolved
 
 
 def main() -> None:
+    no_arguments(__doc__)
     settings = params.load()
-    at = paths.Paths(params.scale)
+    at = paths.Paths(settings.scale)
     shutil.copy("dvc.lock", at.metrics)
     logs = sorted(at.log("").parent.glob("*.json"))
     facts = {
-        "params": params.model_dump(exclude={"scales"}) | {"at_scale": params.at_scale.model_dump()},
+        "params": {"scale": settings.scale} | resolved.tables(settings)["report"],
         "sha256": {
             file.relative_to(at.raw).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted(at.raw.rglob("*.*"))

@@ -27,14 +27,20 @@ def folder_of(name_or_path: str | Path) -> Iterator[Path]:
     Raises:
         AssetError: the hub can't be reached or serves other bytes than the pinned ones.
     """
-    from gpt2_shakespeare.corpora.assets import HUB_NAMES
+    folder = Path(name_or_path)
+    if folder.is_dir():
+        yield folder
+        return
+    from gpt2_shakespeare.corpora.assets import (
+        HUB_NAMES,
+    )  # here: a model that lies on disk needs nothing of it
     from gpt2_shakespeare.corpora.hub import fetch_hub
 
     if str(name_or_path) in HUB_NAMES:
         with tempfile.TemporaryDirectory() as temp:
             yield fetch_hub(*HUB_NAMES[str(name_or_path)], Path(temp))
     else:
-        yield Path(name_or_path)
+        yield folder  # its reader says what is missing
 
 
 def read_config(folder: Path, **dropout: float) -> GPTConfig:

@@ -15,13 +15,14 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from ruamel.yaml import YAML
 
 from gpt2_shakespeare import params as settings
 from gpt2_shakespeare import runtime
 
 ROOT = Path(__file__).parents[1]
 OUT = Path(__file__).with_suffix(".csv")
-ROWS = ("scratch", "finetune", "finetune_long")
+ROWS = {"scratch": "scratch", "finetune": "finetune", "finetune_long": "finetune"}  # row -> its stage
 ROUNDS = 5
 
 
@@ -31,10 +32,14 @@ def main() -> None:
         run(ROOT, "git", "clone", "--quiet", str(ROOT), str(ours))
         params = ours / "params.yaml"
         seed = settings.load(params).seeds[0]
-        lines = params.read_text().splitlines(keepends=True)
-        params.write_text("".join(f"seeds: [{seed}]\n" if x.startswith("seeds:") else x for x in lines))
-        stages = [f"{row}@{seed}" for row in ROWS] + [f"evaluate@{row}-{seed}" for row in ROWS]
-        result = {"four rows, evaluated, one seed": seconds(ours, "dvc", "repro", "evaluate_base", *stages)}
+        yaml = YAML()
+        changed = yaml.load(params.read_text()) | {"seeds": [seed]}
+        with open(params, "w") as stream:
+            yaml.dump(changed, stream)
+        stages = [f"evaluate_{stage}@{row}-{seed}" for row, stage in ROWS.items()]
+        result = {
+            "four rows, evaluated, one seed": seconds(ours, "dvc", "repro", "evaluate_base@base-0", *stages)
+        }
 
         run(ours, "dvc", "repro")
         count = len(run(ours, "dvc", "stage", "list", "--name-only").splitlines())
@@ -76,11 +81,8 @@ def seconds(folder: Path, *command: str) -> float:
 
 
 def run(folder: Path, *command: str) -> str:
-    """What the command prints; the environment's own programs, and the code in the folder."""
-    path = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(folder / "src"),
-    }
+    """What the command prints; the environment's own programs."""
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, cwd=folder, env=os.environ | path, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -31,9 +31,8 @@ def folder_of(name_or_path: str | Path) -> Iterator[Path]:
     if folder.is_dir():
         yield folder
         return
-    from gpt2_shakespeare.corpora.assets import (
-        HUB_NAMES,
-    )  # here: a model that lies on disk needs nothing of it
+    # here: a model that lies on disk needs nothing of it
+    from gpt2_shakespeare.corpora.assets import HUB_NAMES
     from gpt2_shakespeare.corpora.hub import fetch_hub
 
     if str(name_or_path) in HUB_NAMES:

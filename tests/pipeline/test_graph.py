@@ -126,9 +126,7 @@ def keys(table: dict, above: str = "") -> set[str]:
 def resolved_keys() -> dict[str, set[str]]:
     """What stands in each file of settings, as the stages read it."""
     found = resolved.tables(params.load(ROOT / "params.yaml"))
-    return {
-        name: keys(table) if name not in ("sample", "analysis") else {name} for name, table in found.items()
-    }
+    return {name: keys(table) for name, table in found.items()}
 
 
 def unwatched(stage: dict, files: list[Path]) -> set[str]:
@@ -211,10 +209,10 @@ def test_a_param_changes_the_files_of_those_who_read_it_alone():
     rows = from_base | {f"rows/{row}" for row in raw["rows"]["scratch"]}
     assert found == {
         "epochs": {"rows/finetune"}, "long_epochs": from_base - {"rows/finetune"}, "seeds": {"ensembles"},
-        "sample.top_p": {"sample"}, "analysis.samples": {"analysis"},
+        "sample.top_p": {"texts"}, "analysis.samples": {"texts", "texts_human", "decode"},
         "defaults.training.weight_decay": {"base", *rows}, "scales.demo.finetuning.weight_decay": from_base,
         "scales.demo.pretraining.learning_rate": {"base"},
-        "scales.demo.runtime.threads": {"base", "runtime", *rows},
+        "scales.demo.runtime.threads": {"base", "evaluate", "texts", "decode", *rows},
         "scales.demo.model.n_layer": {"base", *rows - from_base}, "defaults.base.repo": {"base"},
         "scales.demo.tokenizer.vocab_size": {"corpus"}, "defaults.checkpoint_interval": set(),
         "scales.paper.runtime.threads": set(), "base_path": set(),

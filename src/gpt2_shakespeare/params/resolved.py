@@ -27,9 +27,10 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "corpus": {key: scale[key] for key in ("corpus", "tokenizer")}
         | {"base": corpus, "model": {"block_size": scale["model"]["block_size"]}},
         "base": runtime | {"base": base, "pretraining": scale["pretraining"]},
-        "runtime": runtime,
-        "sample": sample,
-        "analysis": analysis,
+        "evaluate": runtime,
+        "texts": runtime | {"sample": sample, "analysis": analysis},
+        "texts_human": {"analysis": analysis},
+        "decode": runtime | {"analysis": analysis},
         "ensembles": shared,
         "report": scale
         | shared

@@ -1,12 +1,12 @@
 """One-factor runs of a recipe on dev: what each change of the settings is worth, in nats per token.
 
     dvc exp run -S scale=laptop          # or as far as the stages prepare and base
-    python benchmarks/recipe.py scratch_tuned --variants start 'resid_dropout=0.3' --seeds 1337 1
+    python benchmarks/recipe.py scratch_tuned --variants start dropout=0.3 --labels 'as it is' 'dropout 0.3' --seeds 1337 1
 
-A variant is `start`, the section as it stands in params.yaml, or one or more changes joined by `,`: key=value, where
-a dot leads into a table (model.n_layer=6) and the value is YAML. Trains on train, and scores all of dev exactly with the
-weights of the last step and of the best one; val is not read. Adds lines to benchmarks/recipe.csv and draws them all, as
-it does without a section.
+A variant is `start`, the row as it stands in params.yaml, or one or more changes joined by `,`: key=value, where a dot
+leads into a table (model.n_layer=6) and the value is YAML. Trains on train, and scores all of dev exactly with the
+weights of the last step and of the best one; val is not read. Adds lines to benchmarks/recipe.csv and draws the panels
+that compare something; without a row it only draws. A line's variant is in the words of params.yaml at its commit.
 """
 
 import argparse
@@ -51,9 +51,15 @@ def main() -> None:
     parser.add_argument("section", nargs="?", help="a trained row, such as scratch_tuned")
     parser.add_argument("--scale", default="laptop")
     parser.add_argument("--variants", nargs="+", default=["start"])
+    parser.add_argument(
+        "--labels", nargs="+", help="what the picture calls them; default: the variants themselves"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1337])
     parser.add_argument("--epochs", type=int, help="of a row from the base; default: as in params.yaml")
     args = parser.parse_args()
+    args.labels = args.labels or args.variants
+    if len(args.labels) != len(args.variants):
+        parser.error(f"{len(args.labels)} labels for {len(args.variants)} variants")
     if args.section:
         run(args)
     draw()
@@ -63,15 +69,10 @@ def run(args: argparse.Namespace) -> None:
     at = paths.Paths(args.scale)
     encoding = tokenizer.load(at.tokenizer)
     shapes = tokenizer.shapes(encoding)
-    describe = [
-        "git",
-        "describe",
-        "--always",
-        "--dirty",
-        "--exclude=*",
-    ]  # whose params.yaml the changes are to
+    # whose params.yaml the changes are to
+    describe = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     commit = subprocess.run(describe, capture_output=True, text=True).stdout.strip()
-    for variant in args.variants:
+    for variant, label in zip(args.variants, args.labels, strict=True):
         raw = YAML(typ="safe").load(Path("params.yaml").read_text())
         changed(raw["scales"][args.scale]["rows"][args.section], variant)
         found = params.parse(raw).scales[args.scale]
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
                 last = Path(folder) / paths.LAST
                 ended = GPT.from_pretrained(last) if last.is_dir() else model
                 line = {
-                    "section": args.section, "variant": variant, "seed": seed,
+                    "section": args.section, "variant": variant, "label": label, "seed": seed,
                     "dev_loss": round(losses.exact_loss(model, dev), 4),
                     "dev_loss_last": round(losses.exact_loss(ended, dev), 4),
                     "best_step": progress.best_step, "steps": progress.step,
@@ -116,27 +117,27 @@ def run(args: argparse.Namespace) -> None:
 
 
 def draw() -> None:
-    """Dev loss of every variant, a panel for each section and length: its seeds as dots, their mean as a line."""
+    """Dev loss of every variant, a panel for each row and length: its seeds as dots, their mean as a line."""
     import pandas as pd
     from matplotlib.figure import Figure
 
     table = pd.read_csv(OUT)
     passes = table["passes"].round().astype(int).astype(str)
-    table["panel"] = table["section"] + ", " + passes + " passes, changes to " + table["commit"]
-    panels = [part for _, part in table.groupby("panel", sort=False)]
-    heights = [part["variant"].nunique() for part in panels]
+    table["panel"] = table["section"] + ", " + passes + " passes over train, at commit " + table["commit"]
+    panels = [part for _, part in table.groupby("panel", sort=False) if part["variant"].nunique() > 1]
+    heights = [part["label"].nunique() for part in panels]
     figure = Figure(figsize=(9, 1.2 + 0.42 * (sum(heights) + len(heights))), dpi=110, layout="constrained")
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, part in zip(grid, panels, strict=True):
-        order = part.groupby("variant")["dev_loss"].mean().sort_values(ascending=False)
+        order = part.groupby("label")["dev_loss"].mean().sort_values(ascending=False)
         for place, (variant, mean) in enumerate(order.items()):
-            losses = part.loc[part["variant"] == variant, "dev_loss"]
+            losses = part.loc[part["label"] == variant, "dev_loss"]
             axes.plot(losses, [place] * len(losses), "o", color="#0072B2", markersize=6)
             axes.plot([mean, mean], [place - 0.3, place + 0.3], color="black", linewidth=1.5)
             axes.annotate(
                 f"{mean:.3f}", (losses.max(), place), xytext=(8, -3), textcoords="offset points", fontsize=9
             )
-        axes.set_yticks(range(len(order)), [textwrap.fill(str(name), 60) for name in order.index], fontsize=8)
+        axes.set_yticks(range(len(order)), [textwrap.fill(str(name), 60) for name in order.index], fontsize=9)
         axes.set_ylim(-0.6, len(order) - 0.4)
         axes.margins(x=0.12)
         axes.set_title(part["panel"].iloc[0], fontsize=10, loc="left")

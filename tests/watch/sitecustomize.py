@@ -14,7 +14,7 @@ def note(event: str, args: tuple) -> None:
     ):
         return
     path = os.path.realpath(args[0])
-    if path.startswith(PROJECT + os.sep) and not path.startswith(OUT):
+    if path.startswith(PROJECT + os.sep) and os.path.isfile(path) and not path.startswith(OUT):
         with open(
             os.open(os.path.join(OUT, str(os.getpid())), os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a"
         ) as file:

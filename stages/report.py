@@ -3,7 +3,7 @@
 import argparse
 import logging
 
-from stage import stage
+from stage import remove_unlisted, stage
 
 from gpt2_shakespeare.params import load
 from gpt2_shakespeare.report.summary import summary
@@ -19,6 +19,7 @@ def main() -> None:
     if args.print:
         print(summary(params.scale))
     else:
+        remove_unlisted(params)
         logging.info("report: %s", write(params) / TABLE_MD)
 
 

@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 # The package that lies beside this script, whatever is installed: DVC hashes that one. `dvc exp run --queue` and
 # `--temp`, and a git worktree, run the stages of another tree than the one that was installed.
-R = TypeVar("R", bound="Row")
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 sys.path.insert(0, str(SOURCE))
 
 import gpt2_shakespeare  # noqa: E402
 from gpt2_shakespeare.errors import Interrupted, UserError  # noqa: E402
-from gpt2_shakespeare.params import Row  # noqa: E402
+from gpt2_shakespeare.params import Params, Row  # noqa: E402
+from gpt2_shakespeare.paths import BASE_SEED, Paths  # noqa: E402
 
 if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
-    from gpt2_shakespeare.paths import Paths
     from gpt2_shakespeare.runtime import Runtime
     from gpt2_shakespeare.training.trainer import Trainer
+
+
+R = TypeVar("R", bound=Row)
 
 
 def stage(main: Callable[[], None]) -> None:
@@ -70,6 +72,26 @@ def row_and_seed(description: str | None, rows: Iterable[R]) -> tuple[R, int]:
     parser.add_argument("--seed", type=int, required=True, help="0 for the base, which is one for all seeds")
     args = parser.parse_args()
     return by_name[args.row], args.seed
+
+
+def remove_unlisted(settings: Params) -> None:
+    """Delete results of rows and seeds that params.yaml no longer lists, from the folders that a stage reads whole.
+
+    DVC leaves the outs of a stage that is gone. They would count in the folder's hash, and another checkout, which
+    doesn't have them, would be stale. DVC's cache keeps them.
+    """
+    at = Paths(settings.scale)
+    listed = {at.texts("human")}
+    for row in settings.rows:
+        if row.has_model:
+            listed.add(at.decoding(row.name))
+            for seed in settings.seeds if row.trained else [BASE_SEED]:
+                listed |= {at.evaluation(row.name, seed), at.token_losses(row.name, seed)}
+                listed |= {at.history(row.name, seed), at.texts(row.name, seed)}
+    for folder in {place.parent for place in listed}:
+        for file in sorted(folder.glob("*.*")) if folder.is_dir() else ():
+            if file not in listed and file.name != ".gitignore":
+                file.unlink()
 
 
 @contextlib.contextmanager

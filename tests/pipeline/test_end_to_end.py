@@ -165,11 +165,17 @@ def test_a_new_seed_trains_only_itself_and_rows_become_means(project):
 
 
 def test_what_was_run_before_comes_from_the_cache(project):
-    """Back to the settings of the first run: nothing is trained again."""
+    """Back to the settings of the first run: nothing is trained again, and of the other seed nothing is left over."""
     output = dvc(project, "exp", "run", "-S", "seeds=[1337]", "-S", "epochs=1")
     assert "is cached - skipping run" in output
     assert not [name for name in ran(output) if name.startswith(("scratch", "finetune", "base"))]
     assert set(results(project)) == {*BASELINES, "base", *ROWS}  # the ensembles' files are gone again
+    left = [
+        path.name
+        for name in ("evaluation", "texts", "histories")
+        for path in (project / "data/demo" / name).iterdir()
+    ]
+    assert left and not [name for name in left if "-2." in name]
 
 
 def test_a_changed_setting_makes_only_its_stages_stale(project):

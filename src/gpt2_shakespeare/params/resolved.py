@@ -31,7 +31,8 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "texts": runtime | {"sample": sample, "analysis": analysis},
         "texts_human": {"analysis": analysis},
         "decode": runtime | {"analysis": analysis},
-        "ensembles": shared,
+        # the rows too: what is of no listed row goes from the folder that the stage reads whole
+        "ensembles": shared | {"rows": list(rows)},
         "report": scale
         | shared
         | {"rows": rows, "sample": sample, "analysis": analysis}

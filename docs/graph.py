@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/architecture.md"
-BOXES = re.compile(r"(evaluate|texts|decode)_(base|from_random|from_base|finetune)")
+BOXES = re.compile(r"(evaluate|texts|decode)_(base|scratch|finetune)")
 
 
 def graph() -> str:

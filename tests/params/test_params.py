@@ -165,6 +165,11 @@ def test_tables_are_merged_key_by_key_and_lists_replaced():
     assert row("scratch_tuned", "laptop", raw).settings.renaming is None
 
 
+def test_a_base_from_elsewhere_needs_no_corpus_and_no_pretraining():
+    found = params.parse(changed("scales.laptop.base.source", "path")).scales["laptop"].settings
+    assert found.base.corpus is None and found.pretraining is None
+
+
 def test_a_setting_that_no_layer_has_is_missing_in_every_row():
     found = problems(changed("defaults.training.weight_decay", MISSING))
     assert f"params.yaml: {SCRATCH}.weight_decay: missing" in found
@@ -222,8 +227,7 @@ SCRATCH = "scales.demo.rows.scratch"
         ("scales.demo.finetuning.beta2", 2, "scales.demo.finetuning.beta2: Input should be less than 1"),
         ("scales.demo.pretraining.beta2", 2, "scales.demo.pretraining.beta2: Input should be less than 1"),
         ("scales.demo.pretraining.learning_rate", MISSING, "scales.demo.pretraining.learning_rate: missing"),
-        ("scales.demo.base.corpus", MISSING, "scales.demo.base.corpus: prose or novels where base.source"),
-        ("scales.paper.base.corpus", "novels", "scales.paper.base.corpus: prose or novels where base.source"),
+        ("scales.demo.base.corpus", MISSING, "scales.demo.base.corpus: prose or novels, where base.source"),
         ("scales.demo.model", MISSING, "scales.demo.model: missing"),
         ("scales.demo.model.n_head", 7, "scales.demo.model.n_embd: 48 is not divisible by n_head 7"),
         ("scales.laptop.rows.scratch_tuned.model.n_head", 3, "scales.laptop.rows.scratch_tuned.model.n_embd: 256"),

@@ -178,7 +178,7 @@ class Reader:
 
         if start == "finetune":
             kind = values.pop("kind", "finetune")
-            if kind not in KINDS:
+            if not isinstance(kind, str) or kind not in KINDS:
                 self.problems.append(
                     f"{dotted(written(('kind',)))}: '{kind!s:.40}' is none of {', '.join(KINDS)}"
                 )

@@ -90,10 +90,10 @@ def to_root() -> None:
 
 
 def row_and_seed(description: str | None, rows: Iterable[R]) -> tuple[R, int]:
-    """The arguments of a stage that makes or looks at one model: `row`, one of these, and `--seed`."""
+    """The arguments of a stage that makes or looks at one model: `--row`, one of these, and `--seed`."""
     by_name = {row.name: row for row in rows}
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("row", choices=by_name)
+    parser.add_argument("--row", choices=by_name, required=True)
     parser.add_argument("--seed", type=int, required=True, help="0 for the base, which is one for all seeds")
     args = parser.parse_args()
     return by_name[args.row], args.seed

@@ -10,6 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 repro: $(VENV)/installed
 	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 || \
 	  { echo "make repro: DVC needs a git checkout; use git clone, or: git init && git add . && git commit -m start"; exit 1; }
+	python stages/mend.py
 	dvc repro
 	@python stages/report.py --print
 

@@ -65,12 +65,12 @@ def losses(project: Path, name: str, seeds: list[int]) -> dict[tuple[str, int], 
     with open(file, "w", encoding="utf-8") as stream:
         YAML().dump(params, stream)
     stage(project, "stages/base.py", **variables)
-    stage(project, "stages/evaluate.py", "base", "--seed", "0", **variables)
+    stage(project, "stages/evaluate.py", "--row", "base", "--seed", "0", **variables)
     found, at = {}, Paths("demo")
     for seed in seeds:
         for row in ROWS:
             for script in ("train", "evaluate"):
-                stage(project, f"stages/{script}.py", row, "--seed", str(seed), **variables)
+                stage(project, f"stages/{script}.py", "--row", row, "--seed", str(seed), **variables)
             found[row, seed] = json.loads((project / at.evaluation(row, seed)).read_text())["val_loss"]
     return {
         ("base", seeds[0]): json.loads((project / at.evaluation("base", 0)).read_text())["val_loss"]

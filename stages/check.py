@@ -9,7 +9,7 @@ With --show, print what is in force for a row, and where each value is written:
 import argparse
 import json
 
-from stage import stage
+from stage import stage, to_root
 
 from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.params import resolved
@@ -26,6 +26,8 @@ def main() -> None:
     if args.scale and not args.show:
         parser.error("--scale goes with --show")
 
+    if args.show:
+        to_root()
     settings = params.load()
     if args.show:
         print(shown(settings, args.show, args.scale or settings.scale))

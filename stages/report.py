@@ -3,7 +3,7 @@
 import argparse
 import logging
 
-from stage import remove_unlisted, stage
+from stage import remove_unlisted, stage, to_root
 
 from gpt2_shakespeare.params import load
 from gpt2_shakespeare.report.summary import summary
@@ -15,6 +15,8 @@ def main() -> None:
     parser.add_argument("--print", action="store_true", help="print the table that is there; write nothing")
     args = parser.parse_args()
 
+    if args.print:
+        to_root()
     params = load()
     if args.print:
         print(summary(params.scale))

@@ -1,12 +1,14 @@
 """Continue a prompt of your own by any model; prints the texts and writes nothing:
 
 python stages/sample.py --prompt "KING:" --model models/laptop/finetune/1337
+
+From any folder. An empty prompt starts from the end-of-text token, as a new text does.
 """
 
 import argparse
 from pathlib import Path
 
-from stage import stage
+from stage import stage, to_root
 
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.model import GPT, ModelError
@@ -31,10 +33,14 @@ def main() -> None:
     parser.add_argument("--samples", type=int, dest="samples_per_prompt", help="default: as in params.yaml")
     args = parser.parse_args()
 
+    for name in ("model", "tokenizer"):  # as the user sees them, before the current folder changes
+        if (given := getattr(args, name)) and Path(given).exists():
+            setattr(args, name, Path(given).resolve())
+    to_root()
     settings = params.load()
     at = paths.Paths(settings.scale)
     given = {name: value for name, value in vars(args).items() if name in schema.Sampling.model_fields}
-    wanted = params.change(settings.sample, given | {"prompts": [args.prompt]})
+    wanted = params.change(settings.sample, given)
     machine = runtime.start(settings.at_scale.runtime)
     encoding = tokenizer.load(args.tokenizer or at.tokenizer)
     folder = args.model or at.model("finetune", settings.seeds[0])
@@ -44,8 +50,9 @@ def main() -> None:
             f"{folder}: the model has {model.config.vocab_size} token types and the tokenizer {encoding.n_vocab}; "
             "name the model's own with --tokenizer"
         )
-    for sample in sampling.for_prompts(model, encoding, wanted):
-        print(f"{args.prompt}{sample['text']}\n" + "-" * 40)
+    seeds = range(wanted.seed, wanted.seed + wanted.samples_per_prompt)
+    for text in sampling.continuations(model, encoding, args.prompt, seeds, wanted):
+        print(f"{args.prompt}{text}\n" + "-" * 40)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 # The package that lies beside this script, whatever is installed: DVC hashes that one. `dvc exp run --queue` and
@@ -32,16 +33,34 @@ if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
 
 R = TypeVar("R", bound=Row)
 
+KEPT = "nothing of this stage is kept, run it again"
+
+
+def _one_line_for_ctrl_c(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"{NAME}: stopped by Ctrl-C; {KEPT}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# At once, not in `stage`: the imports of a script take seconds. Python then ends by the signal, as a shell expects.
+NAME = Path(sys.argv[0]).stem
+sys.excepthook = _one_line_for_ctrl_c
+
 
 def stage(main: Callable[[], None]) -> None:
     """Run a stage; a user's mistake or a failing disk ends in one line on stderr and exit code 1."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "urllib3", "huggingface_hub", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    name = Path(sys.argv[0]).stem
+    for stream in (sys.stdout, sys.stderr):  # a terminal or pipe may not be UTF-8
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if Path(str(gpt2_shakespeare.__file__)).resolve().parents[1] != SOURCE:
         sys.exit(
-            f"{name}: the package was loaded from {gpt2_shakespeare.__file__}, not from {SOURCE}, whose hashes DVC keeps; "
+            f"{NAME}: the package was loaded from {gpt2_shakespeare.__file__}, not from {SOURCE}, whose hashes DVC keeps; "
             "import stage before gpt2_shakespeare"
         )
     if "DVC_STAGE" in os.environ:
@@ -49,14 +68,14 @@ def stage(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        sys.exit(f"{name}: {error}")
+        sys.exit(f"{NAME}: {error}")
     except Interrupted as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{NAME}: {error}", file=sys.stderr)
         sys.exit(128 + error.signal)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         reason = " ".join(str(error.strerror or error).split()) or type(error).__name__
-        sys.exit(f"{name}: {where}{reason}; nothing of this stage is kept, run it again when that is mended")
+        sys.exit(f"{NAME}: {where}{reason}; {KEPT} when that is mended")
 
 
 def no_arguments(description: str | None) -> None:
@@ -64,11 +83,17 @@ def no_arguments(description: str | None) -> None:
     argparse.ArgumentParser(description=description).parse_args()
 
 
+def to_root() -> None:
+    """For a script that is run by hand from anywhere: the current folder if it holds a project, else the script's."""
+    if not Path("params.yaml").exists():
+        os.chdir(SOURCE.parent)
+
+
 def row_and_seed(description: str | None, rows: Iterable[R]) -> tuple[R, int]:
-    """The arguments of a stage that makes or looks at one model: `row`, one of these, and `--seed`."""
+    """The arguments of a stage that makes or looks at one model: `--row`, one of these, and `--seed`."""
     by_name = {row.name: row for row in rows}
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("row", choices=by_name)
+    parser.add_argument("--row", choices=by_name, required=True)
     parser.add_argument("--seed", type=int, required=True, help="0 for the base, which is one for all seeds")
     args = parser.parse_args()
     return by_name[args.row], args.seed

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import micro
 
-ROW = ["stages/train.py", "scratch", "--seed", "1337"]
+ROW = ["stages/train.py", "--row", "scratch", "--seed", "1337"]
 MODEL, CHECKPOINTS = Path("models/demo/scratch/1337"), Path(".checkpoints/demo/scratch-1337")
 HISTORY = Path("data/demo/histories/scratch-1337.csv")
 

@@ -65,7 +65,7 @@ def test_other_settings_are_refused_while_a_run_waits_to_go_on(project, wanted):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_killing_dvc_ends_the_trainer_and_the_next_repro_goes_on(project, wanted, number):
     repro = subprocess.Popen(
-        ["dvc", "repro", "train_from_random@scratch-1337"], cwd=project, env=micro.environment(project),
+        ["dvc", "repro", "scratch@scratch-1337"], cwd=project, env=micro.environment(project),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while not kills.newest(project) and repro.poll() is None:
@@ -78,9 +78,7 @@ def test_killing_dvc_ends_the_trainer_and_the_next_repro_goes_on(project, wanted
         time.sleep(0.05)
     assert not trainers(project)
     assert kills.newest(project)
-    done = micro.run(
-        project, "dvc", "repro", "train_from_random@scratch-1337"
-    )  # past the lock files that DVC has left
+    done = micro.run(project, "dvc", "repro", "scratch@scratch-1337")  # past the lock files that DVC has left
     assert done.returncode == 0, done.stdout
     assert "goes on after step" in done.stdout
     assert kills.digest(project) == wanted

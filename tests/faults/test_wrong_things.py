@@ -145,7 +145,7 @@ def test_an_output_folder_that_is_read_only(prepared):
     (prepared / "models").mkdir(exist_ok=True)
     done = micro.run(
         prepared, "unshare", "--mount", "--map-root-user", "sh", "-c",
-        "mount -t tmpfs -o ro none models && exec python stages/train.py scratch --seed 1337",
+        "mount -t tmpfs -o ro none models && exec python stages/train.py --row scratch --seed 1337",
     )  # fmt: skip
     if "unshare" in done.stdout or "mount:" in done.stdout:
         pytest.skip(f"no mount namespaces here: {done.stdout.strip()}")
@@ -156,7 +156,7 @@ def test_an_output_folder_that_is_read_only(prepared):
 
 def test_outputs_of_an_earlier_stage_missing(prepared):
     shutil.rmtree(prepared / "data/demo/corpus/tokenizer")
-    done = micro.stage(prepared, "train", "scratch", "--seed", "1337")
+    done = micro.stage(prepared, "train", "--row", "scratch", "--seed", "1337")
     micro.stage(prepared, "prepare")
     fails(done, "tokenizer", "dvc repro prepare")
 

@@ -362,7 +362,9 @@ def test_a_last_phase_that_leaves_positions_untrained_is_refused():
         (lambda raw: raw["ensembles"]["finetune_ensemble"].update(of="finetune_tunned"),
          ["ensembles.finetune_ensemble.of: 'finetune_tunned' is no trained row; did you mean 'finetune_tuned'?"]),
         (lambda raw: raw["scales"]["demo"]["rows"]["finetune_lora"].update(kind="dora"),
-         ["scales.demo.rows.finetune_lora.kind: 'dora' is none of finetune, lora"]),
+         ["scales.demo.rows.finetune_lora.kind: Input should be one of finetune, lora (it is 'dora')"]),
+        (lambda raw: raw["scales"]["demo"]["rows"]["finetune_lora"].update(kind=["lora"]),
+         ["scales.demo.rows.finetune_lora.kind: Input should be one of finetune, lora"]),
         (lambda raw: raw["defaults"]["rows"]["finetune_lora"].pop("rank"),
          ["scales.demo.rows.finetune_lora.rank: missing", "scales.paper.rows.finetune_lora.rank: missing"]),
         (lambda raw: raw["scales"]["demo"]["rows"]["finetune_long"].update(epochs=0),
@@ -435,6 +437,69 @@ def test_a_path_with_a_nul_and_a_key_of_two_lines_get_one_line_each():
     assert line.startswith("params.yaml: corpus_path: ")
     (line,) = problems({**RAW, "two\nlines": 1})
     assert line.startswith("params.yaml: two lines: unknown key")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("epochs: 1 ", "epochs: 010 "),  # 8 in YAML 1.1
+        ("epochs: 1 ", "epochs: 0o10 "),
+        ("epochs: 1 ", "epochs: 1_000 "),
+        ("seeds:  ", "seeds: [007, 010]\nseed_list:  "),
+        ("temperature: 0.8", "temperature: 1e-1"),  # a text in YAML 1.1
+        ("\n", "\r\n"),
+        ("scale: demo", "%YAML 1.1\n---\nscale: demo"),
+        ("epochs: 1 ", "epochs: 1:30 "),  # 90 in YAML 1.1
+        ("compile: false", "compile: yes"),  # true in YAML 1.1
+        ("compile: false", "compile: on"),
+        ("random_offsets: false", "random_offsets: No"),
+        ("epochs: 1 ", "epochs: !!int '1' "),
+    ],
+)
+def test_the_file_is_read_as_dvc_reads_it(tmp_path, monkeypatch, old, new):
+    """DVC fills in its commands and paths with what it reads."""
+    from dvc.utils.serialize import load_yaml
+
+    file, read = tmp_path / "params.yaml", []
+    file.write_bytes(PARAMS.read_text(encoding="utf-8").replace(old, new, 1).encode())
+    monkeypatch.setattr(sys.modules["gpt2_shakespeare.params.load"], "parse", lambda raw, _: read.append(raw))
+    params.load(file)
+    assert read == [load_yaml(file)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("epochs: 1 ", "epochs: 1:30 ", "epochs: Input should be a valid integer (it is '1:30')"),
+        ("compile: false", "compile: yes", "defaults.runtime.compile: Input should be a valid boolean (it is 'yes')"),
+        ("compile: false", "compile: on", "defaults.runtime.compile: Input should be a valid boolean (it is 'on')"),
+    ],
+)  # fmt: skip
+def test_what_was_a_number_or_a_switch_in_yaml_1_1_is_refused(tmp_path, old, new, wanted):
+    file = tmp_path / "params.yaml"
+    file.write_text(PARAMS.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    assert problems_of_file(file) == [f"{file}: {wanted}"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_what_is_not_utf_8_is_refused_by_both(tmp_path, encoding):
+    from dvc.utils.serialize import EncodingError, ParseError, load_yaml
+
+    file = tmp_path / "params.yaml"
+    file.write_bytes((PARAMS.read_text(encoding="utf-8") + "# é\n").encode(encoding))
+    (line,) = problems_of_file(file)
+    assert line.startswith(f"{file}: not valid YAML: ")
+    with pytest.raises((EncodingError, ParseError)):
+        load_yaml(file)
+
+
+@pytest.mark.parametrize("name", ["demo.v2", "../../x", "Demo", "a b", "$(x)", "x" * 41, "", 7, "demo\n"])
+def test_a_scale_has_a_name_as_rows_have(name):
+    """It becomes part of paths and of DVC's stage names."""
+    raw = copy.deepcopy(RAW)
+    raw["scales"][name] = raw["scales"]["demo"]
+    (line,) = problems(raw)
+    assert line.startswith(f"params.yaml: scales.{str(name).strip()}: ")
 
 
 def test_a_byte_order_mark_and_crlf_are_read(tmp_path):

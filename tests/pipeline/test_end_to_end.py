@@ -318,8 +318,8 @@ def test_stages_run_without_dvc_and_give_the_same_bytes(project, tmp_path):
         "download",
         "prepare",
         "base",
-        "train scratch --seed 1337",
-        "evaluate scratch --seed 1337",
+        "train --row scratch --seed 1337",
+        "evaluate --row scratch --seed 1337",
     ):
         done = micro.stage(alone, *command.split())
         assert done.returncode == 0, f"{command}: {done.stdout}"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.params.layers import Layer, Merged, Place, dotted
@@ -69,10 +69,17 @@ class Reader:
             (top.epochs, top.long_epochs) if top else (1, 1)
         )  # with other problems at the top: to find those below
         for name in scales:
+            self._check_name(name, ("scales", name))
             at_scale = self._scale(name, starts, *epochs)
             if at_scale:
                 found[name] = at_scale
         return top, found
+
+    def _check_name(self, name: Any, place: Place) -> None:
+        try:
+            TypeAdapter(schema.Name).validate_python(name)
+        except ValidationError as error:
+            self.problems.append(line(error.errors()[0], place, schema.TopLevel))
 
     # --- rows ------------------------------------------------------------------------------------------------
 
@@ -179,9 +186,8 @@ class Reader:
         if start == "finetune":
             kind = values.pop("kind", "finetune")
             if not isinstance(kind, str) or kind not in KINDS:
-                self.problems.append(
-                    f"{dotted(written(('kind',)))}: '{kind!s:.40}' is none of {', '.join(KINDS)}"
-                )
+                where = dotted(written(("kind",)))
+                self.problems.append(f"{where}: Input should be one of {', '.join(KINDS)}{shown(kind)}")
                 return None
             table = KINDS[kind]
             walks = epochs if name == "finetune" else values.pop("epochs", epochs)

@@ -33,6 +33,8 @@ Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
 FilePath = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
 Probability = Annotated[Real, Field(ge=0, lt=1)]
+# Of a row or a scale: it becomes part of DVC's stage names, of paths and of commands.
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 
 class Table(BaseModel):
@@ -271,14 +273,11 @@ class Ensemble(Table):
     cache: Annotated[bool, Field(strict=True)] = False  # mixed with a cache of the text so far
 
 
-Names = list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]]
-
-
 class RowLists(Table):
     """The trained rows, by what they start from: random weights, or the base."""
 
-    scratch: Names
-    finetune: Names
+    scratch: list[Name]
+    finetune: list[Name]
 
     @model_validator(mode="after")
     def _finetune_is_there(self) -> "RowLists":
@@ -297,7 +296,7 @@ class TopLevel(Table):
     corpus_path: FilePath
     base_path: FilePath
     rows: RowLists
-    ensembles: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)], Ensemble]
+    ensembles: dict[Name, Ensemble]
     sample: Sampling
     analysis: Analysis
 

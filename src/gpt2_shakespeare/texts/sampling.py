@@ -66,9 +66,9 @@ def generate(
 def continuations(
     model: GPT, encoding: tiktoken.Encoding, prompt: str, seeds: Sequence[int], settings: schema.Sampling
 ) -> list[str]:
-    """One continuation of the prompt for each seed, without the prompt."""
+    """One continuation of the prompt for each seed, without the prompt; of an empty one, from the end-of-text token."""
     device = model.transformer.wte.weight.device
-    ids = torch.tensor([encoding.encode_ordinary(prompt)] * len(seeds), device=device)
+    ids = torch.tensor([encoding.encode_ordinary(prompt) or [encoding.eot_token]] * len(seeds), device=device)
     tokens = generate(
         model,
         ids,

@@ -1,6 +1,16 @@
 """The pictures: one module each, and how they look in style.py."""
 
-from gpt2_shakespeare.report.pictures import bars, curves, decoding, forgetting, memorisation, names
+import os
+
+# Before the first import of matplotlib, which fails where MPLBACKEND names a backend that isn't installed, as a
+# notebook's does in the processes that it starts. Nothing is shown here: any backend will do.
+_backend = os.environ.pop("MPLBACKEND", None)
+import matplotlib  # noqa: E402, F401
+
+if _backend is not None:
+    os.environ["MPLBACKEND"] = _backend
+
+from gpt2_shakespeare.report.pictures import bars, curves, decoding, forgetting, memorisation, names  # noqa: E402
 
 # File -> the function that draws it
 OF_LOSSES = {

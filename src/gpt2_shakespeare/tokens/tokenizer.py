@@ -24,8 +24,9 @@ LARGEST = 2**26  # bytes of a vocabulary; GPT-2's has a million
 # GPT-2's order of the bytes, which are its first ids, and the characters that stand for them in the files: themselves,
 # or for a space and what can't be printed the first ones above 255 (openai/gpt-2, encoder.py).
 _VISIBLE = [byte for byte in range(256) if chr(byte).isprintable() and chr(byte) != " "]
-BYTE_ORDER = _VISIBLE + [byte for byte in range(256) if byte not in _VISIBLE]
-BYTES = [chr(byte) for byte in _VISIBLE] + [chr(256 + n) for n in range(256 - len(_VISIBLE))]
+_OTHERS = [byte for byte in range(256) if byte not in _VISIBLE]
+_CHARS = {byte: chr(byte) for byte in _VISIBLE} | {byte: chr(256 + n) for n, byte in enumerate(_OTHERS)}
+BYTES = list(_CHARS.values())
 
 
 class TokenizerError(UserError, ValueError):
@@ -70,6 +71,27 @@ def files_in(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
+def names(encoding: tiktoken.Encoding) -> dict[str, int]:
+    """The vocabulary as its files write it: a character for each byte of a token, and <|endoftext|> last."""
+    found = {}
+    for number in range(encoding.n_vocab - 1):
+        found["".join(_CHARS[byte] for byte in encoding.decode_single_token_bytes(number))] = number
+    return found | {END_OF_TEXT: encoding.eot_token}
+
+
+def merges(folder: Path) -> list[tuple[str, str]]:
+    """The merges of a tokenizer that `load` has read."""
+    found = files_in(folder)
+    lines = _lines(found[0].read_text(encoding="utf-8-sig")) if found else []
+    return [(first, second) for first, second in map(str.split, lines)]
+
+
+def _lines(text: str) -> list[str]:
+    """Merges, one a line, without the version and blank lines at the end."""
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n") if text.strip() else []
+    return lines[1:] if lines and lines[0].startswith("#version") else lines
+
+
 def _ranks(text: str, ids: dict[str, Any]) -> dict[bytes, int]:
     """Ids of the mergeable tokens, which are the bytes, then what each merge makes.
 
@@ -80,10 +102,8 @@ def _ranks(text: str, ids: dict[str, Any]) -> dict[bytes, int]:
     Raises:
         ValueError: it doesn't, or a merge can't be read.
     """
-    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
-    merges = [line for number, line in enumerate(lines) if number or not line.startswith("#version")]
     names = {name: number for number, name in enumerate(BYTES)}
-    for number, line in enumerate(merges if text.strip() else []):
+    for number, line in enumerate(_lines(text)):
         pair = line.split(" ")
         if len(pair) != 2 or not names.keys() >= set(pair):
             raise ValueError(f"merge {number + 1}, {printable(line)!r}, is not of two tokens before it")
@@ -97,7 +117,7 @@ def _ranks(text: str, ids: dict[str, Any]) -> dict[bytes, int]:
             )
     if missing := names.keys() - ids.keys():
         raise ValueError(f"{min(missing)!r} has no id, and {len(missing) - 1} more")
-    byte = {name: byte for name, byte in zip(BYTES, BYTE_ORDER, strict=True)}
+    byte = {char: byte for byte, char in _CHARS.items()}
     return {bytes(byte[char] for char in name): number for name, number in names.items()}
 
 

@@ -175,7 +175,7 @@ def test_the_same_content_in_other_bytes_is_the_same_tokenizer(
 def test_a_reason_is_always_given(folder, tmp_path):
     """Never an empty one, and no line breaks or escapes out of the file."""
     for line, reason in (
-        ("\x1b[2J x", r"merge 44, '\\x1b[2J x', is not of two tokens before it"),
+        ("\x1b[2J x", r"merge 44, '\x1b[2J x', is not of two tokens before it"),
         ("a", "merge 44, 'a', is not of two tokens"),
         ("a b c", "merge 44, 'a b c', is not of two tokens"),
     ):

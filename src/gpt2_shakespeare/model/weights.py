@@ -45,10 +45,10 @@ def opened(folder: Path, config: GPTConfig) -> Iterator["Weights"]:
                     problems.append(f"{printable(name)} is there twice")
                 found[known_as] = (tensors, name)
         weights = Weights(file, found)
-        problems += weights.problems(config)
+        problems += sorted(weights.problems(config))
         if problems:
             more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-            raise ModelError(f"{file}: {'; '.join(sorted(problems)[:5])}{more}")
+            raise ModelError(f"{file}: {'; '.join(problems[:5])}{more}")
         yield weights
 
 

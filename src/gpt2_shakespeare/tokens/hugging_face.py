@@ -83,7 +83,7 @@ def refuse_other(folder: Path, encoding: tiktoken.Encoding) -> None:
         for name in sorted(ours.keys() | names.keys()):
             if ours.get(name) != names.get(name):
                 raise TokenizerError(
-                    f"{file}: another tokenizer than ours: {printable(name)!r} has id {names.get(name)} there and "
+                    f"{file}: another tokenizer than ours: '{printable(name)}' has id {names.get(name)} there and "
                     f"{ours.get(name)} here; {remedy}"
                 )
     elif pair:
@@ -101,7 +101,7 @@ def refuse_other(folder: Path, encoding: tiktoken.Encoding) -> None:
         place = next(n for n in range(len(wanted) + 1) if ids[n : n + 1] != wanted[n : n + 1])
         near = encoding.decode(wanted[place : place + 4])
         raise TokenizerError(
-            f"{file}: another tokenizer than ours: it gives other ids, from {printable(near)!r} on, for a text that was "
+            f"{file}: another tokenizer than ours: it gives other ids, from '{printable(near)}' on, for a text that was "
             f"tried; {remedy}"
         )
 

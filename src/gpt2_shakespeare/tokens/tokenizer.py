@@ -106,14 +106,14 @@ def _ranks(text: str, ids: dict[str, Any]) -> dict[bytes, int]:
     for number, line in enumerate(_lines(text)):
         pair = line.split(" ")
         if len(pair) != 2 or not names.keys() >= set(pair):
-            raise ValueError(f"merge {number + 1}, {printable(line)!r}, is not of two tokens before it")
+            raise ValueError(f"merge {number + 1}, '{printable(line)}', is not of two tokens before it")
         if names.setdefault("".join(pair), len(names)) != len(BYTES) + number:
-            raise ValueError(f"merge {number + 1}, {printable(line)!r}, makes a token that is there already")
+            raise ValueError(f"merge {number + 1}, '{printable(line)}', makes a token that is there already")
     wanted = names | {END_OF_TEXT: len(names)}
     for name, number in ids.items():
         if name != "<|startoftext|>" and wanted.get(name) != number:
             raise ValueError(
-                f"{printable(name)!r} has id {printable(number)}, by the merges {wanted.get(name)}"
+                f"'{printable(name)}' has id {printable(number)}, by the merges {wanted.get(name)}"
             )
     if missing := names.keys() - ids.keys():
         raise ValueError(f"{min(missing)!r} has no id, and {len(missing) - 1} more")

@@ -1,4 +1,4 @@
-"""The one base of all errors that a user can mend."""
+"""The one base of all errors that a user can mend, and how text from elsewhere is shown in them."""
 
 
 class UserError(Exception):
@@ -14,3 +14,17 @@ class Interrupted(Exception):
     def __init__(self, message: str, signal: int):
         super().__init__(message)
         self.signal = signal
+
+
+def printable(text: object, longest: int = 80) -> str:
+    """A name or value from somebody else's file, safe to show in a line: escaped, and cut where it is longer.
+
+    Line ends, terminal escapes, marks that turn the direction of writing and lone surrogates come out as `\\n`,
+    `\\x1b`, `\\u202e`, `\\udc80`.
+    """
+    try:
+        text = str(text)
+    except ValueError:  # a number with more digits than Python shows
+        return "a number with too many digits"
+    cut = text if len(text) <= longest else f"{text[:longest]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)

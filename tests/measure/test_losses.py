@@ -210,3 +210,14 @@ def test_the_losses_of_a_saved_model_are_its_own(tmp_path):
     model, text = gpt(), tokens(50)
     model.save_pretrained(tmp_path)
     assert exact_loss(GPT.from_pretrained(tmp_path), text) == exact_loss(model, text)
+
+
+@pytest.mark.parametrize("measure", [exact_losses, exact_loss, reference_loss])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_figure_that_is_not_finite_is_refused_by_name(measure, value):
+    model = gpt()
+    model.name = "models/x"
+    with torch.no_grad():
+        model.transformer.ln_f.weight[0] = value
+    with pytest.raises(ModelError, match="^models/x: a loss .*is (nan|inf|-inf) .number 0 of"):
+        measure(model, tokens(40))

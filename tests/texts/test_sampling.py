@@ -7,6 +7,7 @@ import torch
 from tiny import gpt, tokens
 from transformers import GPT2LMHeadModel
 
+from gpt2_shakespeare.model import ModelError
 from gpt2_shakespeare.texts import sampling
 from gpt2_shakespeare.texts.sampling import draw, generate
 
@@ -256,3 +257,14 @@ def refuse(wrong):
 def test_a_generator_too_few_is_refused():
     with pytest.raises(ValueError, match="1 generators for 2 rows"):
         generate(gpt(), torch.zeros(2, 3, dtype=torch.long), 1, generator=[torch.Generator()])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_whose_logits_are_not_finite_is_refused_by_name(value, temperature):
+    model = gpt()
+    model.name = "models/x"
+    with torch.no_grad():
+        model.transformer.wpe.weight[2] = value
+    with pytest.raises(ModelError, match="^models/x: the logits of token 3 are not finite"):
+        generate(model, torch.zeros(1, 2, dtype=torch.int64), 4, temperature=temperature)

@@ -148,6 +148,53 @@ def test_damaged_files_are_refused(folder, tmp_path, name, damage):
     refuse_damaged(folder, tmp_path, name, damage)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("vocab.bpe", lambda raw: raw + b"\n\n"),
+        ("vocab.bpe", lambda raw: raw.rstrip(b"\n")),
+        ("vocab.bpe", lambda raw: raw.partition(b"\n")[2]),
+        ("vocab.bpe", lambda raw: raw.replace(b"\n", b"\r\n")),
+        ("vocab.bpe", lambda raw: b"\xef\xbb\xbf" + raw),
+        ("encoder.json", lambda raw: b"\xef\xbb\xbf" + raw + b"\n"),
+        ("encoder.json", lambda raw: json.dumps(json.loads(raw), ensure_ascii=False, indent=2).encode()),
+    ],
+    ids=["blank lines", "no line end", "no version", "crlf", "mark", "mark of json", "other layout"],
+)
+@pytest.mark.parametrize("theirs", [False, True], ids=["openai", "hugging face"])
+def test_the_same_content_in_other_bytes_is_the_same_tokenizer(
+    folder, encoding, tmp_path, name, change, theirs
+):
+    for file, new in zip(FILES, ("merges.txt", "vocab.json") if theirs else FILES, strict=True):
+        raw = (folder / file).read_bytes()
+        (tmp_path / new).write_bytes(change(raw) if file == name else raw)
+    again = tokenizer.load(tmp_path)
+    assert again.n_vocab == encoding.n_vocab and again._mergeable_ranks == encoding._mergeable_ranks
+
+
+def test_a_reason_is_always_given(folder, tmp_path):
+    """Never an empty one, and no line breaks or escapes out of the file."""
+    for line, reason in (
+        ("\x1b[2J x", r"merge 44, '\x1b[2J x', is not of two tokens before it"),
+        ("a", "merge 44, 'a', is not of two tokens"),
+        ("a b c", "merge 44, 'a b c', is not of two tokens"),
+    ):
+        (tmp_path / "encoder.json").write_bytes((folder / "encoder.json").read_bytes())
+        (tmp_path / "vocab.bpe").write_text((folder / "vocab.bpe").read_text() + line + "\n")
+        with pytest.raises(TokenizerError) as error:
+            tokenizer.load(tmp_path)
+        assert reason in str(error.value)
+    (tmp_path / "vocab.bpe").write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    )
+    with pytest.raises(TokenizerError, match="vocab.bpe: only a Git LFS pointer; run `git lfs pull`"):
+        tokenizer.load(tmp_path)
+    (tmp_path / "vocab.bpe").unlink()
+    os.mkfifo(tmp_path / "vocab.bpe")
+    with pytest.raises(TokenizerError, match="vocab.bpe: can't be read: not a file"):
+        tokenizer.load(tmp_path)
+
+
 @pytest.mark.parametrize("other", [b"[]", b"null", b"[" * 100_000], ids=["list", "null", "deep"])
 def test_json_that_is_no_table_is_refused(folder, tmp_path, other):
     refuse_damaged(folder, tmp_path, "encoder.json", lambda raw: other)

@@ -1,14 +1,21 @@
 """Checkpoints against truncation, flipped bits, full disks and other settings."""
 
+import json
+import math
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tiny import gpt, training
 
+from gpt2_shakespeare import disk
 from gpt2_shakespeare.training import checkpoint
 from gpt2_shakespeare.training.checkpoint import CheckpointError, Checkpoints
+from gpt2_shakespeare.training.optimizers import optimizers
+from gpt2_shakespeare.training.state import State
 
 OURS = {"learning_rate": 0.1, "seed": 7}
 STATE = {"progress": {"step": 3}}
@@ -81,8 +88,8 @@ def test_when_all_are_damaged_training_begins_anew(checkpoints, caplog):
 
 def test_what_a_kill_in_a_save_leaves_is_cleaned(checkpoints):
     checkpoints.save(1, tensors(), STATE)
-    (checkpoints.folder / "temp-000000002").mkdir()
-    (checkpoints.folder / "temp-000000002" / checkpoint.TENSORS).write_bytes(b"half")
+    (checkpoints.folder / ".step-000000002.77").mkdir()
+    (checkpoints.folder / ".step-000000002.77" / checkpoint.TENSORS).write_bytes(b"half")
     assert checkpoints.load()[1] == STATE
     assert steps(checkpoints) == ["step-000000001"]
 
@@ -148,9 +155,87 @@ def test_a_second_trainer_waits_and_then_gives_up(checkpoints, monkeypatch):
 def test_files_reach_the_disk_before_their_names_do(checkpoints, monkeypatch):
     """fsync of every file and of both folders, in that order around the rename."""
     seen = []
-    monkeypatch.setattr(checkpoint, "_fsync", lambda path: seen.append(path.name))
-    rename = Path.rename
-    monkeypatch.setattr(Path, "rename", lambda a, b: (seen.append("rename"), rename(a, b))[1])
+    sync, replace = disk._sync, os.replace
+    monkeypatch.setattr(disk, "_sync", lambda path: (seen.append(path.name), sync(path)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (seen.append(f"rename {Path(b).name}"), replace(a, b)))
     checkpoints.save(5, tensors(), STATE)
-    assert sorted(seen[:3]) == sorted(FILES)
-    assert seen[3:] == ["temp-000000005", "rename", "run"]
+    aside = f".step-000000005.{os.getpid()}"
+    assert seen[-3:] == [aside, "rename step-000000005", "run"]
+    assert {*FILES} <= {*seen[:-3]}
+
+
+def saved(checkpoints, tensors, state):
+    """A checkpoint whose manifest is right, whatever it holds."""
+    checkpoints.save(1, tensors, state)
+    return checkpoints.load()
+
+
+@pytest.fixture
+def trained():
+    """A state after a step of each kind of optimizer, and what it packs."""
+    model = gpt()
+    made = optimizers(model, training(muon_learning_rate=0.02))
+    idx = torch.randint(61, (2, 16))
+    model.loss(idx[:, :-1], idx[:, 1:]).backward()
+    for optimizer in made:
+        optimizer.step()
+    best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = State(model, made, torch.amp.GradScaler("cpu", enabled=False), best=best)
+    state.progress.history.append({"step": 1, "dev_loss": 4.0})
+    state.running.append(torch.tensor(4.0))
+    return state
+
+
+def test_a_state_comes_back_through_a_checkpoint(checkpoints, trained):
+    wanted, values = trained.pack()
+    trained.unpack(*saved(checkpoints, wanted, values))
+    again, again_values = trained.pack()
+    assert again_values == values and again.keys() == wanted.keys()
+    assert all(torch.equal(again[name], tensor) for name, tensor in wanted.items())
+    assert math.isinf(trained.progress.best_dev_loss)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda t, v: t.pop("model.transformer.wpe.weight"), "model.transformer.wpe.weight is missing"),
+        (lambda t, v: t.pop("best.transformer.wpe.weight"), "best.transformer.wpe.weight is missing"),
+        (lambda t, v: t.pop("optimizer1.0.exp_avg"), "optimizer1.0.exp_avg is missing"),
+        (lambda t, v: t.pop("optimizer0.3.momentum_buffer"), "optimizer0.3.momentum_buffer is missing"),
+        (lambda t, v: t.update({"optimizer1.x.exp_avg": torch.ones(1)}), "optimizer1.x.exp_avg is not known"),
+        (lambda t, v: t.update({"evil\n\x1b[2J": torch.ones(1)}), r"evil\n\x1b[2J is not known"),
+        (lambda t, v: t.update({"model.transformer.wpe.weight": torch.ones(2)}), "wpe.weight is torch.float32 (2,)"),
+        (lambda t, v: t.update({"running": torch.ones(2, 2)}), "running is not known"),
+        (lambda t, v: v.pop("progress"), "progress is not a table"),
+        (lambda t, v: v.update(progress=[]), "progress is not a table"),
+        (lambda t, v: v["progress"].pop("step"), "progress is not a table"),
+        (lambda t, v: v["progress"].update(step="3"), "progress.step is '3'"),
+        (lambda t, v: v["progress"].update(phase=-1), "progress.phase is -1"),
+        (lambda t, v: v["progress"].update(history=[1]), "progress.history is [1]"),
+        (lambda t, v: v["progress"].update(more=1), "progress is not a table"),
+        (lambda t, v: v.update(scaler={"scale": 1}), "scaler is not a table"),
+    ],
+)  # fmt: skip
+def test_a_state_that_is_not_this_runs_is_refused_in_a_line(checkpoints, trained, change, word):
+    """Its manifest is right: forged, or half of another run."""
+    forged, values = trained.pack()
+    change(forged, values)
+    before = {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
+    with pytest.raises(CheckpointError) as error:
+        trained.unpack(*saved(checkpoints, forged, values))
+    assert word in str(error.value) and "\n" not in str(error.value)
+    assert all(torch.equal(before[name], tensor) for name, tensor in trained.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "state", [b"", b"[]", b"{}", b"null", b"[" * 100_000, b'{"fingerprint": 3}', b"\xff"]
+)
+def test_a_state_file_that_is_none_counts_as_damaged(checkpoints, caplog, state):
+    checkpoints.save(1, tensors(1), STATE)
+    checkpoints.save(2, tensors(2), STATE)
+    folder = checkpoints.folder / "step-000000002"
+    (folder / checkpoint.STATE).write_bytes(state)
+    manifest = {name: checkpoint._sha256(folder / name) for name in (checkpoint.TENSORS, checkpoint.STATE)}
+    (folder / checkpoint.MANIFEST).write_text(json.dumps(manifest))
+    assert checkpoints.load()[0]["model.a"][0, 0] == 1
+    assert "step-000000002" in caplog.text and "damaged" in caplog.text

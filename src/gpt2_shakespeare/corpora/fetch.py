@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from gpt2_shakespeare.corpora.assets import Asset, AssetError
-from gpt2_shakespeare.corpora.disk import install, mismatch
 from gpt2_shakespeare.corpora.transfer import Down, Refused, download, open_session, plain
+from gpt2_shakespeare.disk import install, mismatch
 
 log = logging.getLogger(__name__)
 

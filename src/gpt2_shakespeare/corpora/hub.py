@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from gpt2_shakespeare.corpora.assets import HUB_PINS, AssetError
-from gpt2_shakespeare.corpora.disk import install, mismatch
 from gpt2_shakespeare.corpora.transfer import Refused, plain
+from gpt2_shakespeare.disk import install, mismatch
 
 log = logging.getLogger(__name__)
 

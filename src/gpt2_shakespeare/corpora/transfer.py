@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
 from gpt2_shakespeare.corpora.assets import Asset
-from gpt2_shakespeare.corpora.disk import mismatch
+from gpt2_shakespeare.disk import mismatch
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -197,4 +197,6 @@ def plain(error: BaseException) -> str:
     while inner := [e for e in (getattr(error, "reason", None), *error.args) if isinstance(e, BaseException)]:
         error = inner[-1]
     text = str(error).rsplit(": ", 1)[-1] if isinstance(error, HTTPError) else str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:  # callers name the place
+        text = error.strerror
     return " ".join(text.split()).rstrip(".") or type(error).__name__

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import GPT, ModelError
 from gpt2_shakespeare.model.loss import token_losses
 from gpt2_shakespeare.runtime import evaluating
 from gpt2_shakespeare.tokens.batches import window_starts, windows
@@ -27,6 +27,7 @@ def exact_losses(model: GPT, tokens: Tokens, block_size: int | None = None) -> n
 
     Raises:
         DataError: fewer than two tokens.
+        ModelError: a loss is not finite.
     """
     if len(tokens) < 2:
         raise DataError(
@@ -46,6 +47,7 @@ def exact_losses(model: GPT, tokens: Tokens, block_size: int | None = None) -> n
             for start, values in _scored(model, tokens, some, size):
                 losses[done : start + size] = values[done - start :]
                 done = start + size
+    require_finite(model, "a loss", losses)
     return losses
 
 
@@ -70,6 +72,7 @@ def reference_loss(
 
     Raises:
         DataError: no whole window fits.
+        ModelError: a loss is not finite.
     """
     block_size = block_size or max(1, min(1024, model.config.block_size, len(tokens) - 1))
     starts = window_starts(len(tokens), block_size, stride or max(1, min(128, block_size // 2)))
@@ -77,8 +80,26 @@ def reference_loss(
         raise DataError(f"{len(tokens)} tokens are too few for one window of block_size {block_size}")
     with evaluating(model):
         means = np.array([values.mean() for _, values in _scored(model, tokens, starts, block_size)])
+    require_finite(model, "a loss by the reference's protocol", means)
     batches = [means[i : i + batch_size].mean() for i in range(0, len(means), batch_size)]
     return float(np.mean(batches))
+
+
+def require_finite(model: GPT, figure: str, values: np.ndarray) -> None:
+    """See that measured values are numbers.
+
+    Args:
+        figure: what they are, for the message.
+
+    Raises:
+        ModelError: one is NaN or infinite.
+    """
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise ModelError(
+            f"{model.name}: {figure} is {values.flat[wrong[0]]} (number {wrong[0]} of {values.size}, and {len(wrong) - 1} "
+            "more); the model's weights are too large for its precision, or broken"
+        )
 
 
 def quick_loss(model: GPT, tokens: Tokens, block_size: int, max_tokens: int) -> float:

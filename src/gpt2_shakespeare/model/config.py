@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.errors import UserError, printable
 
 LAYER_NORM_EPS = 1e-5  # GPT-2's
 PROJECTIONS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")  # the linear layers of a block
+TRANSPOSED = tuple(f"{name}.weight" for name in PROJECTIONS)  # (in, out) on disk, (out, in) in nn.Linear
 
 
 class ModelError(UserError, ValueError):
@@ -38,16 +39,44 @@ class GPTConfig:
 
     def __post_init__(self) -> None:
         for name in ("block_size", "vocab_size", "n_layer", "n_head", "n_embd"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"{name}: {getattr(self, name)} is not a positive number")
+            if not 1 <= getattr(self, name) < 2**31:
+                raise ModelError(
+                    f"{name}: {printable(getattr(self, name))} is not a number from 1 to 2,147,483,647"
+                )
         if self.n_embd % self.n_head:
             raise ModelError(f"n_embd: {self.n_embd} is not divisible by n_head {self.n_head}")
         for name in ("dropout", "embd_dropout", "attn_dropout", "resid_dropout"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                raise ModelError(f"{name}: {value} is not in [0, 1)")
+            if value is not None and (not _is_number(value) or not 0 <= value < 1):
+                raise ModelError(f"{name}: {printable(value)} is not a number in [0, 1)")
 
     def dropout_of(self, kind: str) -> float:
         """Dropout of `embd`, `attn` or `resid`."""
         value = getattr(self, f"{kind}_dropout")
         return self.dropout if value is None else value
+
+
+def shapes(config: GPTConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a transformer's weights, in the layout of our modules."""
+    C = config.n_embd
+    found: dict[str, tuple[int, ...]] = {
+        "wte.weight": (config.vocab_size, C),
+        "wpe.weight": (config.block_size, C),
+    }
+    linear = {
+        "attn.c_attn": (3 * C, C),
+        "attn.c_proj": (C, C),
+        "mlp.c_fc": (4 * C, C),
+        "mlp.c_proj": (C, 4 * C),
+    }
+    for layer in (f"h.{number}" for number in range(config.n_layer)):
+        for name in ("ln_1", "ln_2"):
+            found |= {f"{layer}.{name}.weight": (C,), f"{layer}.{name}.bias": (C,)}
+        for name, shape in linear.items():
+            found |= {f"{layer}.{name}.weight": shape, f"{layer}.{name}.bias": shape[:1]}
+    found |= {"ln_f.weight": (C,), "ln_f.bias": (C,)}
+    return {name: shape for name, shape in found.items() if config.bias or not name.endswith(".bias")}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -2,22 +2,21 @@
 
 import contextlib
 import dataclasses
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from gpt2_shakespeare.model.config import LAYER_NORM_EPS, PROJECTIONS, GPTConfig, ModelError
+from gpt2_shakespeare import disk
+from gpt2_shakespeare.errors import printable
+from gpt2_shakespeare.model.config import LAYER_NORM_EPS, TRANSPOSED, GPTConfig, ModelError
+from gpt2_shakespeare.model.weights import WEIGHTS
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG = "config.json"
 TANH_GELU = ("gelu_new", "gelu_pytorch_tanh")  # Hugging Face's two names for GPT-2's activation
-TRANSPOSED = tuple(f"{name}.weight" for name in PROJECTIONS)  # (in, out) on disk, (out, in) in nn.Linear
-BUFFERS = (".attn.bias", ".attn.masked_bias")  # causal masks, which old checkpoints contain
 
 
 @contextlib.contextmanager
@@ -53,15 +52,9 @@ def read_config(folder: Path, **dropout: float) -> GPTConfig:
     """
     file = folder / CONFIG
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"{file}: can't be read: {error.strerror}; a GPT-2 in Hugging Face format has it"
-        ) from None
-    except ValueError as error:
-        raise ModelError(f"{file}: not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ModelError(f"{file}: not a table of settings")
+        found = disk.read_json(file)
+    except disk.FileError as error:
+        raise ModelError(f"{error}; a GPT-2 in Hugging Face format has it") from None
     n_embd = found.get("n_embd")
     fixed = {
         "model_type": ("gpt2",),
@@ -75,56 +68,25 @@ def read_config(folder: Path, **dropout: float) -> GPTConfig:
     }
     for key, allowed in fixed.items():
         if key in found and found[key] not in allowed:
-            raise ModelError(f"{file}: {key} is {found[key]!r}; only {allowed[0]!r} can be loaded")
+            raise ModelError(
+                f"{file}: {key} is {printable(repr(found[key]))}; only {allowed[0]!r} can be loaded"
+            )
     sizes: dict[str, int] = {}
     for key in ("n_positions", "vocab_size", "n_layer", "n_head", "n_embd"):
         value = found.get(key)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ModelError(f"{file}: {key} is {value!r}, not a whole number")
+            raise ModelError(f"{file}: {key} is {printable(repr(value))}, not a whole number")
         sizes["block_size" if key == "n_positions" else key] = value
     if not dropout:
         dropout = {f"{kind}_dropout": found.get(f"{kind}_pdrop", 0.1) for kind in ("embd", "attn", "resid")}
-    return dataclasses.replace(GPTConfig(**sizes), **dropout)  # type: ignore[arg-type]
-
-
-def read_weights(folder: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a transformer, in fp32 and in the layout of our modules.
-
-    Args:
-        wanted: the transformer's state dict: its names and shapes.
-
-    Raises:
-        ModelError: the file is missing or broken; or a tensor is missing, unknown or of another shape.
-    """
-    file = folder / WEIGHTS
     try:
-        found = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{file}: can't be read as safetensors: {error}") from None
-    found = {
-        name.removeprefix("transformer."): tensor
-        for name, tensor in found.items()
-        if not name.endswith(BUFFERS)
-    }
-    head = found.pop("lm_head.weight", None)
-    if head is not None and not torch.equal(head, found.get("wte.weight", torch.empty(0))):
-        raise ModelError(f"{file}: lm_head.weight differs from wte.weight; only a tied head can be loaded")
-    problems = [f"{name} is missing" for name in wanted if name not in found]
-    problems += [f"{name} is not known" for name in found if name not in wanted]
-    for name in wanted.keys() & found.keys():
-        if name.endswith(TRANSPOSED):
-            found[name] = found[name].t()
-        if found[name].shape != wanted[name].shape:
-            problems.append(f"{name} has shape {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}")
-    if problems:
-        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise ModelError(f"{file}: {'; '.join(sorted(problems)[:5])}{more}")
-    return {name: tensor.float() for name, tensor in found.items()}
+        return dataclasses.replace(GPTConfig(**sizes), **dropout)  # type: ignore[arg-type]
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from None
 
 
 def write(folder: Path, config: GPTConfig, weights: Mapping[str, Tensor]) -> None:
     """Write config.json and model.safetensors (fp32); weights are a transformer's, in the layout of our modules."""
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for name, tensor in weights.items():
         tensor = tensor.t() if name.endswith(TRANSPOSED) else tensor
@@ -135,7 +97,8 @@ def write(folder: Path, config: GPTConfig, weights: Mapping[str, Tensor]) -> Non
                 tensors[name.replace("weight", "bias")] = torch.zeros(tensor.size(1))
             elif ".ln_" in name:
                 tensors[name.replace("weight", "bias")] = torch.zeros_like(tensor)
-    save_file(dict(sorted(tensors.items())), folder / WEIGHTS, metadata={"format": "pt"})
+    with disk.aside(folder / WEIGHTS) as temp:
+        save_file(dict(sorted(tensors.items())), temp, metadata={"format": "pt"})
     settings = {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -153,4 +116,4 @@ def write(folder: Path, config: GPTConfig, weights: Mapping[str, Tensor]) -> Non
         "eos_token_id": config.vocab_size - 1,
         "tie_word_embeddings": True,
     }
-    (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
+    disk.write_json(folder / CONFIG, settings, indent=2)

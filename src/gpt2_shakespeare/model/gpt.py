@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gpt2_shakespeare.model import dropout, files
+from gpt2_shakespeare.model import dropout, files, weights
 from gpt2_shakespeare.model.config import LAYER_NORM_EPS, GPTConfig, ModelError
 from gpt2_shakespeare.model.lora import merged
 from gpt2_shakespeare.model.loss import Candidates, linear_cross_entropy
@@ -134,6 +134,7 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig):
         super().__init__()
         self.config = config
+        self.name = "the model"  # in messages; the folder that it was loaded from
         self.transformer = Transformer(config)
         self.spelling: Spelling | None = None
         self.candidates: Candidates | None = None
@@ -155,19 +156,23 @@ class GPT(nn.Module):
         """Load a GPT-2 in Hugging Face format.
 
         Args:
-            name_or_path: a folder with config.json and model.safetensors, or `gpt2`, `gpt2-medium`,
-                `gpt2-large`, `gpt2-xl`, which are downloaded at a pinned revision.
+            name_or_path: a folder with config.json and model.safetensors (or the files of an index,
+                model.safetensors.index.json); or `gpt2`, `gpt2-medium`, `gpt2-large`, `gpt2-xl`, which are downloaded
+                at a pinned revision.
             dropout: GPTConfig's dropout settings, instead of those in config.json.
 
         Raises:
             ModelError: a file is missing or broken, the config asks for what our GPT-2 doesn't have, or
-                a tensor is missing, unknown or of another shape.
+                a tensor is missing, unknown, of another shape, no float, or not finite.
             AssetError: the hub can't be reached or serves other bytes.
         """
         with files.folder_of(name_or_path) as folder:
-            model = cls(files.read_config(folder, **dropout))
-            weights = files.read_weights(folder, model.transformer.state_dict())
-        model.transformer.load_state_dict(weights)
+            config = files.read_config(folder, **dropout)
+            with weights.opened(folder, config) as found:
+                model = cls(config)
+                with torch.no_grad():
+                    found.copy_to(model.transformer.state_dict())
+        model.name = str(name_or_path)
         return model
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -175,8 +180,8 @@ class GPT(nn.Module):
 
         LoRA adapters are merged into the weights, and the spellings' part into the token embedding.
         """
-        weights = merged(self.transformer) | {"wte.weight": self.table().detach()}
-        files.write(Path(folder), self.config, weights)
+        found = merged(self.transformer) | {"wte.weight": self.table().detach()}
+        files.write(Path(folder), self.config, found)
 
     def forward(
         self, idx: Tensor, targets: Tensor | None = None, cache: KVCache | None = None

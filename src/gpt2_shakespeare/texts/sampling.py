@@ -7,6 +7,7 @@ import tiktoken
 import torch
 from torch import Tensor
 
+from gpt2_shakespeare.model import ModelError
 from gpt2_shakespeare.model.gpt import GPT, KVCache
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.runtime import evaluating
@@ -43,6 +44,7 @@ def generate(
     Raises:
         ValueError: an empty prompt, a temperature below 0, a top_p outside (0, 1], or a sequence of generators that
             has not one for each row.
+        ModelError: the model's logits are not finite.
     """
     if idx.size(1) < 1:
         raise ValueError("the prompt is empty; a continuation needs at least one token")
@@ -57,6 +59,11 @@ def generate(
             if cache.length + new.size(1) > block_size:
                 cache, new = KVCache(model, idx.size(0)), idx[:, -max(1, block_size // 2) :]
             logits = model.hidden(new, cache)[:, -1] @ model.table().t()
+            if not logits.sum().isfinite():
+                raise ModelError(
+                    f"{model.name}: the logits of token {idx.size(1)} are not finite, so no text can be sampled; the "
+                    "model's weights are too large for its precision, or broken"
+                )
             # on the CPU, so that draws don't depend on the device; and cumsum is not deterministic on a GPU
             new = draw(logits.float().cpu(), temperature, top_p, generator).to(idx.device)
             idx = torch.cat((idx, new), dim=1)

@@ -5,20 +5,28 @@ a `tiktoken.Encoding`. Text is always encoded with `encode_ordinary`, so a corpu
 as plain text; only `tokens.corpus.encode` puts Encoding.eot_token between documents.
 """
 
-import hashlib
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tiktoken
-from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 
-from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare import disk
+from gpt2_shakespeare.errors import UserError, printable
 
 END_OF_TEXT = "<|endoftext|>"
 # How GPT-2 splits text before merging (openai/gpt-2, encoder.py), in tiktoken's equivalent but faster form.
 PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
+FILES = (("vocab.bpe", "encoder.json"), ("merges.txt", "vocab.json"))  # OpenAI's names, Hugging Face's
+LARGEST = 2**26  # bytes of a vocabulary; GPT-2's has a million
+# GPT-2's order of the bytes, which are its first ids, and the characters that stand for them in the files: themselves,
+# or for a space and what can't be printed the first ones above 255 (openai/gpt-2, encoder.py).
+_VISIBLE = [byte for byte in range(256) if chr(byte).isprintable() and chr(byte) != " "]
+_OTHERS = [byte for byte in range(256) if byte not in _VISIBLE]
+_CHARS = {byte: chr(byte) for byte in _VISIBLE} | {byte: chr(256 + n) for n, byte in enumerate(_OTHERS)}
+BYTES = list(_CHARS.values())
 
 
 class TokenizerError(UserError, ValueError):
@@ -26,28 +34,91 @@ class TokenizerError(UserError, ValueError):
 
 
 def load(folder: Path) -> tiktoken.Encoding:
-    """Read `vocab.bpe` and `encoder.json` from a folder; <|endoftext|> is the last id.
+    """Read GPT-2's two files from a folder; <|endoftext|> is the last id.
+
+    They are `vocab.bpe` and `encoder.json`, or have Hugging Face's names, `merges.txt` and `vocab.json`. The line with
+    a version and blank lines at the end of the merges may be there or not.
 
     Raises:
-        TokenizerError: a file is missing, or the two don't belong together.
+        TokenizerError: a file is missing or broken, or the two don't belong together.
     """
-    merges, encoder = folder / "vocab.bpe", folder / "encoder.json"
-    for file in (merges, encoder):
-        if not file.is_file():
+    merges, vocab = files_in(folder) or (folder / FILES[0][0], folder / FILES[0][1])
+    for file in (merges, vocab):
+        if not file.exists():
             raise TokenizerError(f"{file}: missing; run `dvc repro prepare`")
+        try:
+            disk.require_file(file)
+        except disk.FileError as error:
+            raise TokenizerError(str(error)) from None
     try:
-        ranks = data_gym_to_mergeable_bpe_ranks(
-            # tiktoken caches files by path; with the hashes it notices that a file has changed
-            str(merges),
-            str(encoder),
-            hashlib.sha256(merges.read_bytes()).hexdigest(),
-            hashlib.sha256(encoder.read_bytes()).hexdigest(),
-        )
-    except (AssertionError, LookupError, ValueError, AttributeError, RecursionError) as error:
-        raise TokenizerError(f"{folder}: vocab.bpe and encoder.json don't fit together ({error})") from None
+        ranks = _ranks(merges.read_bytes().decode("utf-8-sig"), disk.read_json(vocab, LARGEST))
+    except (OSError, ValueError) as error:
+        reason = printable(error, 200)
+        raise TokenizerError(
+            f"{folder}: {merges.name} and {vocab.name} don't fit together ({reason})"
+        ) from None
     return tiktoken.Encoding(
-        "gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={END_OF_TEXT: max(ranks.values()) + 1}
+        "gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={END_OF_TEXT: len(ranks)}
     )
+
+
+def files_in(folder: Path) -> tuple[Path, Path] | None:
+    """The merges and the vocabulary in a folder, of which one may be missing; None if neither is there."""
+    for names in FILES:
+        merges, vocab = (folder / name for name in names)
+        if merges.exists() or vocab.exists():
+            return merges, vocab
+    return None
+
+
+def names(encoding: tiktoken.Encoding) -> dict[str, int]:
+    """The vocabulary as its files write it: a character for each byte of a token, and <|endoftext|> last."""
+    found = {}
+    for number in range(encoding.n_vocab - 1):
+        found["".join(_CHARS[byte] for byte in encoding.decode_single_token_bytes(number))] = number
+    return found | {END_OF_TEXT: encoding.eot_token}
+
+
+def merges(folder: Path) -> list[tuple[str, str]]:
+    """The merges of a tokenizer that `load` has read."""
+    found = files_in(folder)
+    lines = _lines(found[0].read_text(encoding="utf-8-sig")) if found else []
+    return [(first, second) for first, second in map(str.split, lines)]
+
+
+def _lines(text: str) -> list[str]:
+    """Merges, one a line, without the version and blank lines at the end."""
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n") if text.strip() else []
+    return lines[1:] if lines and lines[0].startswith("#version") else lines
+
+
+def _ranks(text: str, ids: dict[str, Any]) -> dict[bytes, int]:
+    """Ids of the mergeable tokens, which are the bytes, then what each merge makes.
+
+    Args:
+        text: of the file of merges.
+        ids: the vocabulary, which must say the same.
+
+    Raises:
+        ValueError: it doesn't, or a merge can't be read.
+    """
+    names = {name: number for number, name in enumerate(BYTES)}
+    for number, line in enumerate(_lines(text)):
+        pair = line.split(" ")
+        if len(pair) != 2 or not names.keys() >= set(pair):
+            raise ValueError(f"merge {number + 1}, '{printable(line)}', is not of two tokens before it")
+        if names.setdefault("".join(pair), len(names)) != len(BYTES) + number:
+            raise ValueError(f"merge {number + 1}, '{printable(line)}', makes a token that is there already")
+    wanted = names | {END_OF_TEXT: len(names)}
+    for name, number in ids.items():
+        if name != "<|startoftext|>" and wanted.get(name) != number:
+            raise ValueError(
+                f"'{printable(name)}' has id {printable(number)}, by the merges {wanted.get(name)}"
+            )
+    if missing := names.keys() - ids.keys():
+        raise ValueError(f"{min(missing)!r} has no id, and {len(missing) - 1} more")
+    byte = {char: byte for byte, char in _CHARS.items()}
+    return {bytes(byte[char] for char in name): number for name, number in names.items()}
 
 
 def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
@@ -76,13 +147,10 @@ def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
         raise TokenizerError(
             f"tokenizer.vocab_size: the corpus gives {len(merges) + 257} types, not {vocab_size}; lower it"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.bpe").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
-    # GPT-2's order of ids: printable bytes, the other bytes, then the merges in the order they were learned
-    printable = [chr(b) for b in range(256) if chr(b).isprintable() and chr(b) != " "]
-    names = printable + [chr(256 + n) for n in range(256 - len(printable))]
-    names += [merge.replace(" ", "") for merge in merges] + [END_OF_TEXT]
-    (folder / "encoder.json").write_text(json.dumps({name: i for i, name in enumerate(names)}))
+    disk.write_text(folder / "vocab.bpe", "\n".join(["#version: 0.2", *merges, ""]))
+    # GPT-2's order of ids: the bytes, then the merges in the order they were learned
+    names = [*BYTES, *(merge.replace(" ", "") for merge in merges), END_OF_TEXT]
+    disk.write_text(folder / "encoder.json", json.dumps({name: i for i, name in enumerate(names)}))
     return load(folder)
 
 

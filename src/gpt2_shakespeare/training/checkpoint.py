@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare import disk
+from gpt2_shakespeare.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 
@@ -78,22 +78,16 @@ class Checkpoints:
             CheckpointError: the disk is full or can't be written to.
         """
         final = self.folder / f"step-{step:09d}"
-        temp = self.folder / f"temp-{step:09d}"
         try:
-            shutil.rmtree(temp, ignore_errors=True)
-            temp.mkdir(parents=True)
-            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temp / TENSORS)
-            _write_json(temp / STATE, {"fingerprint": dict(self.fingerprint), **state})
-            _write_json(temp / MANIFEST, {name: _sha256(temp / name) for name in (TENSORS, STATE)})
-            for path in (*temp.iterdir(), temp):
-                _fsync(path)
-            shutil.rmtree(final, ignore_errors=True)  # there may be a damaged one of the same step
-            temp.rename(final)
-            _fsync(self.folder)
-        except (OSError, SafetensorError) as error:
-            shutil.rmtree(temp, ignore_errors=True)
+            with disk.aside(final, folder=True) as temp:  # there may be a damaged one of the same step
+                save_file(
+                    {name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temp / TENSORS
+                )
+                disk.write_json(temp / STATE, {"fingerprint": dict(self.fingerprint), **state})
+                disk.write_json(temp / MANIFEST, {name: _sha256(temp / name) for name in (TENSORS, STATE)})
+        except OSError as error:
             raise CheckpointError(
-                f"{final}: can't be written: {getattr(error, 'strerror', None) or error}; the previous checkpoint "
+                f"{final}: can't be written: {error.strerror}; the previous checkpoint "
                 "is kept: fix this and run again, and training resumes from there"
             ) from None
         for old in self._found()[KEPT:]:
@@ -105,20 +99,24 @@ class Checkpoints:
         Raises:
             CheckpointError: it belongs to a run with other settings; the message lists the differences.
         """
-        for temp in self.folder.glob("temp-*"):
+        for temp in self.folder.glob(".step-*"):
             shutil.rmtree(temp, ignore_errors=True)  # left by a run that was killed while saving
         for folder in self._found():
             try:
-                manifest = json.loads((folder / MANIFEST).read_bytes())
+                manifest = disk.read_json(folder / MANIFEST)
                 for name in (TENSORS, STATE):
-                    if _sha256(folder / name) != manifest[name]:
+                    disk.require_file(folder / name)
+                    if _sha256(folder / name) != manifest.get(name):
                         raise ValueError(f"{name} is damaged")
-                state = json.loads((folder / STATE).read_bytes())
+                state = disk.read_json(folder / STATE, largest=2**30)
+                fingerprint = state.pop("fingerprint", None)
+                if not isinstance(fingerprint, dict):
+                    raise ValueError(f"{STATE} doesn't say whose it is")
                 tensors = load_file(folder / TENSORS)
-            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                log.warning("%s: skipping a damaged checkpoint: %s", folder, error)
+            except (OSError, ValueError, SafetensorError) as error:
+                log.warning("%s: skipping a damaged checkpoint: %s", folder, printable(error, 300))
                 continue
-            self._refuse_others(folder, state.pop("fingerprint"))
+            self._refuse_others(folder, fingerprint)
             return tensors, state
         return None
 
@@ -134,7 +132,8 @@ class Checkpoints:
         # through JSON, as theirs was
         ours = json.loads(json.dumps(dict(self.fingerprint)))
         differences = [
-            f"{key} is {theirs.get(key, 'missing')} there and {ours.get(key, 'missing')} here"
+            f"{printable(key)} is {printable(theirs.get(key, 'missing'))} there "
+            f"and {printable(ours.get(key, 'missing'))} here"
             for key in sorted(ours.keys() | theirs.keys())
             if ours.get(key) != theirs.get(key)
         ]
@@ -145,18 +144,6 @@ class Checkpoints:
             )
 
 
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value) + "\n")
-
-
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

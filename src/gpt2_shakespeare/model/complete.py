@@ -1,0 +1,43 @@
+"""What makes a model's folder complete: the files beside config.json and the weights that transformers looks for."""
+
+from pathlib import Path
+
+from gpt2_shakespeare import disk
+from gpt2_shakespeare.errors import printable
+from gpt2_shakespeare.model.config import ModelError
+from gpt2_shakespeare.model.files import read_config
+from gpt2_shakespeare.tokens import hugging_face, tokenizer
+
+GENERATION, CARD = "generation_config.json", "README.md"
+
+
+def complete(folder: Path, tokenizer_folder: Path, card: str) -> None:
+    """Write the tokenizer, the settings of generation and the model card into a folder that has a model.
+
+    Then `transformers.AutoTokenizer`, `AutoModelForCausalLM` and `pipeline("text-generation")` load it. The files
+    depend on the arguments and the model's shape alone: no times, no places.
+
+    Args:
+        tokenizer_folder: our tokenizer's.
+        card: the model card, in Markdown.
+
+    Raises:
+        ModelError: the model and the tokenizer have different numbers of token types.
+        TokenizerError: the tokenizer can't be read.
+    """
+    config, types = read_config(folder), tokenizer.load(tokenizer_folder).n_vocab
+    if config.vocab_size != types:
+        raise ModelError(
+            f"{printable(folder, 200)}: the model has {config.vocab_size} token types and the tokenizer in "
+            f"{printable(tokenizer_folder, 200)} {types}"
+        )
+    hugging_face.write(folder, tokenizer_folder, config.block_size)
+    end = types - 1
+    settings = {
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "pad_token_id": end,
+        "max_length": config.block_size,
+    }
+    disk.write_json(folder / GENERATION, settings, indent=2)
+    disk.write_text(folder / CARD, card)

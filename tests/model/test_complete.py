@@ -1,0 +1,108 @@
+"""A complete model folder, opened as a newcomer would: by transformers alone."""
+
+import json
+import random
+import warnings
+
+import pytest
+import torch
+from test_gpt import tiny
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+from gpt2_shakespeare.model import ModelError
+from gpt2_shakespeare.model.complete import complete
+from gpt2_shakespeare.texts.sampling import generate
+from gpt2_shakespeare.tokens import tokenizer
+
+TEXT = (
+    "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak. We're 12,345 men!\n"
+)
+CARD = "---\nlicense: mit\n---\n\n# A model\n"
+FILES = [
+    "README.md", "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def encoding(tmp_path_factory):
+    return tokenizer.train([TEXT], 300, tmp_path_factory.getbasetemp() / "our tokenizer")
+
+
+@pytest.fixture(scope="module")
+def folder(encoding, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    tiny(vocab_size=300, block_size=64).save_pretrained(folder)
+    complete(folder, tmp_path_factory.getbasetemp() / "our tokenizer", CARD)
+    return folder
+
+
+def odd_texts():
+    """200 texts of words, spaces, line ends, contractions, digits, controls and all planes of Unicode."""
+    choose = random.Random(0)
+    pieces = ["First", " Citizen", "'s", "'LL", "  ", "\n", "\n\n\n", "\r\n", "\t", "12", "3.5", " \u00a0", "\u2028", "\x00",
+              "\u00e9", "e\u0301", "\u6f22", "\U0001f468\u200d\U0001f469", "\ufeff", "<|", "|>", "_", "!?", " x", "\u202e"]  # fmt: skip
+    texts = ["", " ", "\n", "  lead", "trail  ", "a  b   c"]
+    while len(texts) < 200:
+        text = "".join(choose.choice(pieces) for _ in range(choose.randrange(1, 30)))
+        text += "".join(
+            chr(choose.choice([*range(1, 0xD800), *range(0xE000, 0x110000, 97)])) for _ in range(3)
+        )
+        texts.append(text)
+    return texts
+
+
+def test_the_folder_has_every_file_and_each_has_plain_rights(folder):
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+    assert (folder / "README.md").read_text() == CARD
+
+
+def test_transformers_tokenizer_gives_the_same_ids_and_texts(folder, encoding):
+    theirs = AutoTokenizer.from_pretrained(folder)
+    assert (len(theirs), theirs.model_max_length, theirs.eos_token_id) == (300, 64, 299)
+    for text in odd_texts():
+        ids = encoding.encode_ordinary(text)
+        assert theirs.encode(text) == ids, text
+        assert theirs.decode(ids) == text
+    assert theirs.encode("a<|endoftext|>b")[1] == 299  # as in GPT-2's own
+
+
+def test_the_pipeline_continues_a_prompt_as_we_do(folder, encoding):
+    model, prompt = tiny(vocab_size=300, block_size=64), "First Citizen:\n"
+    ids = torch.tensor([encoding.encode_ordinary(prompt)])
+    wanted = generate(model, ids, 20, temperature=0)[0].tolist()
+    wanted = wanted[: wanted.index(299)] if 299 in wanted else wanted
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = pipeline("text-generation", model=str(folder), device="cpu")(
+            prompt, do_sample=False, max_new_tokens=20
+        )
+    assert made[0]["generated_text"] == encoding.decode(wanted)
+    assert len(made[0]["generated_text"]) > len(prompt)
+
+
+def test_without_any_settings_it_goes_on_to_the_end_of_the_context(folder, encoding):
+    """Not beyond it, where GPT-2 has no positions."""
+    theirs = AutoModelForCausalLM.from_pretrained(folder)
+    ids = torch.tensor([encoding.encode_ordinary("First")])
+    assert ids.size(1) < theirs.generate(ids).size(1) <= 64
+    made = pipeline("text-generation", model=str(folder), device="cpu")("First Citizen:\n")
+    assert len(made[0]["generated_text"]) > len("First Citizen:\n")
+
+
+def test_twice_gives_the_same_bytes_and_no_place_or_time(folder, encoding, tmp_path, tmp_path_factory):
+    tiny(vocab_size=300, block_size=64).save_pretrained(tmp_path)
+    complete(tmp_path, tmp_path_factory.getbasetemp() / "our tokenizer", CARD)
+    for name in FILES:
+        raw = (folder / name).read_bytes()
+        assert raw == (tmp_path / name).read_bytes()
+        assert str(folder).encode() not in raw
+    assert set(json.loads((folder / "generation_config.json").read_text())) == {
+        "bos_token_id", "eos_token_id", "pad_token_id", "max_length",
+    }  # fmt: skip
+
+
+def test_a_tokenizer_of_another_size_is_refused(encoding, tmp_path, tmp_path_factory):
+    tiny(vocab_size=301).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="301 token types and the tokenizer in .* 300"):
+        complete(tmp_path, tmp_path_factory.getbasetemp() / "our tokenizer", CARD)

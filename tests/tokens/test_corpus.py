@@ -1,6 +1,7 @@
 """Reading a corpus, encoding it and splitting it into train, dev and val."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tiny import fuzz
 
 from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.tokens import corpus as corpus_module
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.corpus import bits_per_char, encode, read_corpus, split
 from gpt2_shakespeare.tokens.files import DataError
@@ -112,6 +114,22 @@ def test_the_end_of_text_inside_a_document_is_plain_text(encoding):
     found = encode(encoding, ["the <|endoftext|> cat"])
     assert 261 not in found
     assert encoding.decode(found.tolist()) == "the <|endoftext|> cat"
+
+
+@fuzz
+@given(st.text("a1 \n\t\r\x1c\x85\u2028é", max_size=40))
+def test_long_runs_of_white_space_are_encoded_as_short_ones_are(encoding, text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            corpus_module, "LONG_SPACE", re.compile(corpus_module.LONG_SPACE.pattern.replace("100000", "2"))
+        )
+        assert encode(encoding, [text]).tolist() == encoding.encode_ordinary(text)
+
+
+@pytest.mark.parametrize("after", ["", "b", " b", "\t"])
+def test_a_million_newlines_are_encoded(encoding, after):
+    text = "a" + "\n" * 1_000_010 + after
+    assert encoding.decode(encode(encoding, [text]).tolist()) == text
 
 
 def ramp(n):

@@ -1,13 +1,20 @@
 """From a text file to the token ids of train, dev and val. No torch."""
 
 import math
+import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import tiktoken
 
 from gpt2_shakespeare.tokens.files import DataError, Tokens
+
+# tiktoken remembers every character of a run of white space, to take back the last one, and panics at a million. What
+# it takes for white space is Python's but for the four separators of ASCII.
+LONGEST_SPACE = 100_000
+LONG_SPACE = re.compile(rf"[^\S\x1c-\x1f]{{{LONGEST_SPACE},}}")
 
 
 def read_corpus(path: Path) -> str:
@@ -35,9 +42,23 @@ def read_corpus(path: Path) -> str:
 def encode(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokens:
     """Token ids of one text, or of several with <|endoftext|> between them."""
     parts: list[list[int]] = []
-    for part in encoding.encode_ordinary_batch(list(texts), num_threads=2):
-        parts += [part, [encoding.eot_token]]
+    with ThreadPoolExecutor(2) as pool:
+        for part in pool.map(lambda text: _encode(encoding, text), texts):
+            parts += [part, [encoding.eot_token]]
     return np.concatenate(parts[:-1]).astype(np.uint16)
+
+
+def _encode(encoding: tiktoken.Encoding, text: str) -> list[int]:
+    """Encoding.encode_ordinary, without its limit for runs of white space."""
+    ids: list[int] = []
+    done = 0
+    for run in LONG_SPACE.finditer(text):
+        # the pattern leaves a run's last character to what follows it; the others are a word of their own
+        end = run.end() if run.end() == len(text) else run.end() - 1
+        ids += encoding.encode_ordinary(text[done : run.start()])
+        ids += encoding._encode_single_piece(text[run.start() : end])
+        done = end
+    return ids + encoding.encode_ordinary(text[done:])
 
 
 def split(tokens: Tokens, block_size: int) -> dict[str, Tokens]:

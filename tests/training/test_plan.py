@@ -40,6 +40,14 @@ def test_windows_move_by_the_stride_or_lie_side_by_side():
     assert [len(phase.batches.starts) for phase in trainer(phases=[(4, 1), (8, 1)]).phases] == [24, 12]
 
 
+def test_a_stride_above_all_windows_is_refused():
+    with pytest.raises(
+        schema.ParamsError, match="stride: 9 is above block_size 8 and would leave out tokens"
+    ):
+        trainer(phases=[(4, 1), (8, 1)], stride=9)
+    assert trainer(phases=[(4, 1), (8, 1)], stride=8).max_steps == 9
+
+
 def test_epochs_are_walks_over_the_windows():
     """12 windows, of which a step takes 5: the third step of an epoch takes three from the next one."""
     (phase,) = trainer(batch_size=5, phases=[(8, 6)]).phases

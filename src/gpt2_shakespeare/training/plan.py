@@ -87,13 +87,19 @@ def plan(
 
     Raises:
         DataError: the text is shorter than a window.
-        schema.ParamsError: a step takes more windows than a phase's epochs have.
+        schema.ParamsError: a step takes more windows than a phase's epochs have, or no window is as long as the stride.
     """
     renaming = None
     if settings.renaming:
         if shapes is None:
             raise ValueError("renaming needs the shapes of the token types")
         renaming = Renaming(tokens, shapes, settings.renaming.share, settings.renaming.below)
+    longest = max(part.block_size for part in context)
+    if settings.stride and settings.stride > longest:
+        raise schema.ParamsError(
+            f"stride: {settings.stride} is above block_size {longest} and would leave out tokens; leave it empty for windows "
+            "side by side"
+        )
     per_step = settings.batch_size * settings.grad_accum_steps
     batches = [
         Batches(

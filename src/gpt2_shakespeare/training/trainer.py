@@ -145,12 +145,12 @@ class Trainer:
         self._resume(checkpoints)
         if self.machine.device.type == "cuda":
             self.try_memory()
-        if first and self.max_steps <= self.settings.warmup_steps:
+        warmup, highest = self.settings.warmup_steps, self.settings.learning_rate
+        if first and self.max_steps <= warmup:
             log.warning(
                 "%s: warmup_steps: all %d steps lie within the warmup of %d, so the learning rate only rises, to %.2g of "
                 "%.2g; lower warmup_steps unless that is meant",
-                self.label, self.max_steps, self.settings.warmup_steps,
-                optimizers.learning_rate(self.max_steps - 1, self.max_steps, self.settings), self.settings.learning_rate,
+                self.label, self.max_steps, warmup, highest * self.max_steps / warmup, highest,
             )  # fmt: skip
         self.started, self.start_tokens = time.perf_counter(), progress.tokens
         with tqdm(
@@ -161,8 +161,8 @@ class Trainer:
                 self._train(self.phases[progress.phase], bar, checkpoints, interrupted)
                 if progress.skipped_steps == progress.step:
                     raise TrainingError(
-                        f"{self.label}: all {progress.step} steps were skipped, because a gradient overflowed in fp16; "
-                        "the model is what it was; lower learning_rate or use fp32"
+                        f"{self.label}: all {progress.step} steps were skipped, because the gradient overflowed in fp16; "
+                        "use fp32 or bf16"
                     )
                 is_last = progress.phase == len(self.phases) - 1
                 if first and is_last and progress.best_step != progress.step:

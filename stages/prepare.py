@@ -9,7 +9,7 @@ from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.corpora import assets
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import tokenizer
-from gpt2_shakespeare.tokens.corpus import encode, read_corpus, split
+from gpt2_shakespeare.tokens.corpus import encode, learn, read_corpus, split
 from gpt2_shakespeare.tokens.files import save_tokens
 
 
@@ -30,11 +30,11 @@ def main() -> None:
         for asset in assets.GPT2_BPE:
             shutil.copy(at.raw / asset.path, folder)
         encoding = tokenizer.load(folder)
-    else:  # learned without the dev and val parts of the corpus, which lie in its first 5 % and its last 10 %
-        texts = [corpus[int(0.06 * len(corpus)) : int(0.88 * len(corpus))], *pretrain.get("train", ())]
-        encoding = tokenizer.train(texts, scale.tokenizer.vocab_size, folder)
-
-    parts = split(encode(encoding, [corpus]), scale.model.block_size)
+        parts = split(encode(encoding, [corpus]), scale.model.block_size)
+    else:
+        encoding, parts = learn(
+            corpus, pretrain.get("train", []), scale.tokenizer.vocab_size, scale.model.block_size, folder
+        )
     for name, tokens in parts.items():
         save_tokens(at.tokens(name), tokens)
     for folder, found in ((at.pretrain_tokens, pretrain), (at.other_tokens, other)):

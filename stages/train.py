@@ -3,8 +3,7 @@
 from stage import in_processes, row_and_seed, stage, train_into
 
 from gpt2_shakespeare import params, paths, runtime
-from gpt2_shakespeare.measure.forgetting import Forgetting
-from gpt2_shakespeare.measure.names import Names, name_probe
+from gpt2_shakespeare.measure.probe import Probe
 from gpt2_shakespeare.model import GPT
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
@@ -26,11 +25,7 @@ def main() -> None:
     if row.from_base:
         texts = {file.stem: load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))}
         base = GPT.from_pretrained(at.base).to(machine.device)
-        forgetting = Forgetting(base, texts, row.settings.eval_tokens)
-        names = Names(*name_probe(encoding, train, texts.values()))
-
-        def probe(model: GPT) -> dict[str, float]:
-            return forgetting.measure(model) | names.measure(model)
+        probe = Probe(base, encoding, train, texts, row.settings.eval_tokens)
 
     trainer = Trainer(
         model, train, dev, row.settings, row.context,

@@ -31,6 +31,22 @@ def test_a_bigram_by_hand():
     assert model.distribution(np.array([D])) == pytest.approx([p1[token] for token in range(4)])
 
 
+def test_where_no_gram_occurs_once_half_a_count_is_left_for_new_ones():
+    """Bigrams: AB 3, BA 2; A follows one type and so does B, which gives them a discount of 2 / (2 + 0)."""
+    model = Ngram(np.array([A, B, A, B, A, B], dtype=np.uint16), 4, order=2)
+    after_a = [(3 - 0.5) / 3 * (token == B) + 0.5 / 3 / 4 for token in range(4)]
+    assert model.distribution(np.array([A])) == pytest.approx(after_a)
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@fuzz
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=30), st.integers(1, 3))
+def test_no_type_is_impossible_however_often_the_text_repeats_itself(order, text, times):
+    model = Ngram(np.array(text * times * 2, dtype=np.uint16), 8, order)
+    p = model.probabilities(np.array([*text, 7, *text[::-1]], dtype=np.uint16))
+    assert (p > 0).all() and np.isfinite(loss(p))
+
+
 def test_a_unigram_by_hand():
     assert Unigram(TOY, 4).probabilities(np.array([A, B, D])) == pytest.approx([(4 + 1) / 12, 1 / 12])
 

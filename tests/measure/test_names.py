@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from tiny import gpt
 
+from gpt2_shakespeare.measure import names
 from gpt2_shakespeare.measure.names import NEUTRAL_PROMPTS, Names, name_probe
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.corpus import encode
@@ -52,3 +53,60 @@ def test_the_name_probe_asks_for_the_headings_of_train_as_they_stand_in_it(tmp_p
     assert all(encoding.decode(prompt.tolist()).endswith("\n\n") for prompt in prompts)
     where = " ".join(map(str, train.tolist()))
     assert all(f" {' '.join(map(str, [*prompts[0, -2:], *heading]))} " in where for heading in headings)
+
+
+def test_many_headings_are_measured_in_parts(monkeypatch):
+    generator = np.random.default_rng(0)
+    headings = [generator.integers(1, 61, size=size).tolist() for size in generator.integers(1, 9, size=40)]
+    prompts = np.array([[3, 1], [2, 5]])
+    at_once = Names(headings, prompts).measure(gpt())
+    monkeypatch.setattr(names, "TOKENS_PER_BATCH", 64)
+    model = gpt()
+    sizes, hidden = [], model.hidden
+    model.hidden = lambda idx: sizes.append(idx.numel()) or hidden(idx)
+    assert Names(headings, prompts).measure(model) == {"p_name": pytest.approx(at_once["p_name"], rel=1e-6)}
+    assert max(sizes) <= 64 and len(sizes) > 10
+
+
+def test_a_heading_longer_than_a_block_leaves_the_others_there():
+    prompts, short = np.array([[3, 1], [2, 5]]), [[1], [2, 3]]
+    assert Names([short[0], [4] * 16, short[1]], prompts).measure(gpt()) == Names(short, prompts).measure(
+        gpt()
+    )
+
+
+SPACED = "{0}ROMEO:\n{1}Ay me.\n{1}Is the day so young?\n\n{0}Nurse:\n{1}Madam!\n\n{0}ROMEO:\n{1}Here.\n\n{0}JULIET:\nO!\n\n"
+
+
+@pytest.mark.parametrize("speech", ["", "  ", "\t"], ids=["flush", "indented", "tab"])
+@pytest.mark.parametrize("indent", ["", " ", "    ", "\t"], ids=["flush", "a space", "spaces", "tab"])
+def test_indented_headings_have_the_tokens_that_train_has(tmp_path, indent, speech):
+    text = SPACED.format(indent, speech)
+    encoding = tokenizer.train([text * 9 + "\n\n\n   \n  \n"], 290, tmp_path)  # with types of white space
+    train = encode(encoding, [text])
+    headings, prompts = name_probe(encoding, train, [encode(encoding, ["prose that goes on and on " * 10])])
+    written = {encoding.decode(heading).split(":\n")[0].strip() for heading in headings}
+    assert written == {"ROMEO", "Nurse", "JULIET"}
+    gap = prompts[0, names.NEUTRAL_TOKENS :].tolist()
+    assert encoding.decode(gap).startswith("\n\n") and not encoding.decode(gap).strip()
+    where = " ".join(map(str, train.tolist()))
+    assert all(f" {' '.join(map(str, [*gap, *heading]))} " in where for heading in headings)
+    # each name once for each way in which its line ends
+    ends = [encoding.decode(heading).split(":")[1] for heading in headings]
+    assert len(headings) == 3 and all(end.startswith("\n") for end in ends)
+
+
+def test_of_several_indents_the_most_frequent_one_counts(tmp_path):
+    encoding = tokenizer.train(["x"], 257, tmp_path)
+    train = encode(encoding, ["NOTE:\nA.\n\n  ROMEO:\nB.\n\n  Nurse:\nC.\n\nROMEO:\nD.\n\n  JULIET:\nE.\n"])
+    headings, prompts = name_probe(encoding, train, [train])
+    assert [encoding.decode(heading) for heading in headings] == [" JULIET:\n", " Nurse:\n", " ROMEO:\n"]
+    assert all(encoding.decode(prompt.tolist()).endswith("\n\n ") for prompt in prompts)
+
+
+def test_a_text_without_headings_has_no_names_to_probe(tmp_path):
+    encoding = tokenizer.train(["x"], 257, tmp_path)
+    plain = encode(encoding, ["a plain piece of prose that goes on for some time"])
+    headings, prompts = name_probe(encoding, plain, [plain])
+    assert headings == [] and prompts.shape == (NEUTRAL_PROMPTS, names.NEUTRAL_TOKENS + 2)
+    assert name_probe(encoding, plain, [])[1].shape == (0, names.NEUTRAL_TOKENS + 2)

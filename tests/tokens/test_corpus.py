@@ -1,6 +1,7 @@
 """Reading a corpus, encoding it and splitting it into train, dev and val."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from tiny import fuzz
 
 from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.tokens import corpus as corpus_module
 from gpt2_shakespeare.tokens import tokenizer
-from gpt2_shakespeare.tokens.corpus import bits_per_char, encode, read_corpus, split
+from gpt2_shakespeare.tokens.corpus import bits_per_char, encode, learn, read_corpus, split
 from gpt2_shakespeare.tokens.files import DataError
 
 
@@ -114,6 +116,29 @@ def test_the_end_of_text_inside_a_document_is_plain_text(encoding):
     assert encoding.decode(found.tolist()) == "the <|endoftext|> cat"
 
 
+@pytest.fixture(scope="module")
+def spacious(tmp_path_factory):
+    """An encoding with many types that are white space."""
+    text = "".join(np.random.default_rng(0).choice(list("a \n\t"), 5000))
+    return tokenizer.train([text], 300, tmp_path_factory.mktemp("spacious"))
+
+
+@fuzz
+@given(st.text("a1 \n\t\r\x1c\x85\u2028é", max_size=40) | st.text("a \n\t", max_size=40))
+def test_long_runs_of_white_space_are_encoded_as_short_ones_are(spacious, text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            corpus_module, "LONG_SPACE", re.compile(corpus_module.LONG_SPACE.pattern.replace("100000", "2"))
+        )
+        assert encode(spacious, [text]).tolist() == spacious.encode_ordinary(text)
+
+
+@pytest.mark.parametrize("after", ["", "b", " b", "\t"])
+def test_a_million_newlines_are_encoded(encoding, after):
+    text = "a" + "\n" * 1_000_010 + after
+    assert encoding.decode(encode(encoding, [text]).tolist()) == text
+
+
 def ramp(n):
     """Tokens 0, 1, 2, ..."""
     return np.arange(n, dtype=np.uint16)
@@ -143,6 +168,74 @@ def test_a_corpus_too_short_is_refused_with_both_lengths():
         split(ramp(1000), 45)
     with pytest.raises(DataError, match=r"its train part has 0 tokens \(of 0\)"):
         split(ramp(0), 8)
+
+
+# --- a tokenizer of the corpus's own -------------------------------------------------------------
+
+rng = np.random.default_rng(0)
+ENGLISH = " ".join(
+    rng.choice(
+        [
+            "the",
+            "cat",
+            "and",
+            "a",
+            "dog",
+            "sat",
+            "down",
+            "on",
+            "one",
+            "mat",
+            "of",
+            "two",
+            "for",
+            "to",
+            "be",
+            "or",
+            "not",
+        ],
+        10_000,
+    )
+)
+CHINESE = "".join(chr(0x4E00 + number) for number in (1000 * rng.random(len(ENGLISH)) ** 2).astype(int))
+
+
+@pytest.mark.parametrize(
+    ("text", "at_once"),
+    [
+        (ENGLISH, True),
+        (CHINESE, True),
+        (CHINESE + ENGLISH, False),
+        (ENGLISH + CHINESE, False),
+        (CHINESE[:9000] + ENGLISH + CHINESE[:9000], True),
+        (ENGLISH[:9000] + CHINESE + ENGLISH[:9000], False),
+        ("e" * 100_000 + ENGLISH, False),
+        (ENGLISH + "e" * 100_000, False),
+    ],
+    ids=["English", "Chinese", "Chinese, English", "English, Chinese", "English inside", "Chinese inside", "a run first",
+         "a run last"],
+)  # fmt: skip
+def test_the_tokenizer_sees_nothing_of_dev_and_val(tmp_path, monkeypatch, text, at_once):
+    seen, train = [], tokenizer.train
+    monkeypatch.setattr(tokenizer, "train", lambda texts, *rest: seen.append(texts) or train(texts, *rest))
+    encoding, parts = learn(text, ["another text"], 270, 64, tmp_path)
+    learned, other = seen[-1]
+    raw = {name: encoding.decode_bytes(tokens.tolist()) for name, tokens in parts.items()}
+    assert raw["dev"] + raw["train"] + raw["val"] == text.encode()
+    place = text.encode().index(raw["train"]) + raw["train"].index(learned.encode())
+    assert len(raw["dev"]) <= place and place + len(learned.encode()) <= len(raw["dev"] + raw["train"])
+    assert len(learned) > 0.03 * len(text) and other == "another text"
+    assert (len(seen) == 1) == at_once
+    assert (
+        tokenizer.load(tmp_path).encode_ordinary(text)
+        == np.concatenate([parts["dev"], parts["train"], parts["val"]]).tolist()
+    )
+
+
+def test_a_text_without_a_part_to_learn_from_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_module, "ROUNDS", 1)
+    with pytest.raises(DataError, match="no part of it was found .* set tokenizer.source to gpt2"):
+        learn(CHINESE + ENGLISH, [], 280, 64, tmp_path)
 
 
 def test_bits_per_char():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,30 @@ def test_without_merges_every_byte_is_a_token(tmp_path):
     encoding = tokenizer.train([TEXT], 257, tmp_path)
     assert encoding.n_vocab == 257
     assert len(encoding.encode_ordinary("Élan")) == 5
+
+
+@pytest.mark.parametrize(
+    "long", ["a" * 200_000, "\n \t" * 100_000, "".join(np.random.default_rng(0).choice(list("ACGT"), 300_000))],
+    ids=["a run of one letter", "white space", "letters without spaces"],
+)  # fmt: skip
+def test_words_of_any_length_are_trained_on_in_seconds(tmp_path, long):
+    begun = time.process_time()
+    encoding = tokenizer.train([TEXT + long], 300, tmp_path)
+    assert time.process_time() - begun < 20  # uncut, the shortest of them takes minutes
+    assert encoding.decode(encoding.encode_ordinary(TEXT + long)) == TEXT + long
+
+
+def test_words_up_to_a_thousand_characters_are_whole(tmp_path, monkeypatch):
+    word = "".join(np.random.default_rng(0).choice(list("ab"), tokenizer.LONGEST_WORD))
+    files = []
+    for longest in (len(word), 50_000):
+        monkeypatch.setattr(tokenizer, "LONGEST_WORD", longest)
+        tokenizer.train([word], 300, tmp_path)
+        files.append((tmp_path / "vocab.bpe").read_bytes())
+    assert files[0] == files[1]
+    monkeypatch.setattr(tokenizer, "LONGEST_WORD", 2)  # leaves four pairs
+    with pytest.raises(TokenizerError, match="gives 261 types"):
+        tokenizer.train([word], 300, tmp_path)
 
 
 def test_more_types_than_the_text_gives_are_refused(tmp_path):

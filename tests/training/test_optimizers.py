@@ -3,9 +3,11 @@
 import math
 
 import pytest
+import torch
 from tiny import gpt, training
 
-from gpt2_shakespeare.training.optimizers import learning_rate, optimizers
+from gpt2_shakespeare import runtime
+from gpt2_shakespeare.training.optimizers import Fp32Muon, learning_rate, optimizers
 
 SETTINGS = training(learning_rate=1.0, min_lr=0.1, warmup_steps=4)
 
@@ -95,3 +97,37 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest():
     decayed, spared = adamw.param_groups
     assert names(model, decayed) == {"transformer.wte.weight", "transformer.wpe.weight"}
     assert names(model, spared) == {name for name, p in model.named_parameters() if p.dim() == 1}
+
+
+def moved(kind, grads, shape):
+    """A matrix of ones after a step of Muon with each of the gradients."""
+    matrix = torch.nn.Parameter(torch.ones(shape))
+    muon = kind([matrix], lr=0.1, weight_decay=0.3)
+    for grad in grads:
+        matrix.grad = grad.clone()
+        muon.step()
+    return matrix.detach()
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8), (16, 16)])
+def test_muon_in_fp32_is_torchs_but_for_rounding(shape, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    grads = [torch.randn(shape, generator=generator) for _ in range(3)]
+    ours, theirs = moved(Fp32Muon, grads, shape), moved(torch.optim.Muon, grads, shape)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0.01)
+    assert not torch.equal(ours, theirs)
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)  # torch's own, in fp32
+    torch.testing.assert_close(ours, moved(torch.optim.Muon, grads, shape), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("has_bf16", "kind"), [(True, torch.optim.Muon), (False, Fp32Muon)])
+def test_muon_is_torchs_own_where_the_machine_has_bf16(has_bf16, kind, monkeypatch):
+    monkeypatch.setattr(runtime, "cpu_has_bf16", lambda: has_bf16)
+    muon, _ = optimizers(gpt(), training(learning_rate=0.5, muon_learning_rate=2.0))
+    assert type(muon) is kind
+
+
+def test_a_matrix_without_a_gradient_stays():
+    matrix = torch.nn.Parameter(torch.ones(2, 3))
+    Fp32Muon([matrix]).step()
+    assert torch.equal(matrix, torch.ones(2, 3))

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from runs import DEV, TEXT, context, history, same, trainer, watch, weights
+from runs import DEV, TEXT, context, history, same, summary, trainer, watch, weights
 from tiny import MACHINE, gpt, training
 
 from gpt2_shakespeare.errors import UserError
@@ -150,6 +150,63 @@ def test_a_gradient_that_is_not_finite_stops_even_if_the_loss_is(tmp_path):
     with pytest.raises(TrainingError, match=r"step 1: the loss is 4\.\d+ and the gradient's norm nan"):
         run.run(tmp_path / "out")
     assert same(before, weights(run.model))
+
+
+# --- fp16 ----------------------------------------------------------------------------------------
+
+
+def in_fp16(overflows, **changes):
+    """A run in fp16 on a text of 12 windows, three to a step; its gradient is NaN in steps that `overflows` is true of."""
+    run = Trainer(
+        gpt(noise=0.02), TEXT, DEV, training(batch_size=3, eval_interval=99, **changes), context((8, 10)),
+        seed=7, machine=dataclasses.replace(MACHINE, dtype=torch.float16),
+    )  # fmt: skip
+    loss = run.model.loss
+
+    def overflowing(idx, targets):
+        factor = (0 * run.model.transformer.wte.weight).sum().sqrt() if overflows(run.progress.step) else 0
+        return loss(idx, targets) + factor
+
+    run.model.loss = overflowing
+    return run
+
+
+def test_skipped_steps_are_counted(tmp_path):
+    run = in_fp16(lambda step: step in (0, 1, 7))
+    run.run(tmp_path)
+    assert run.step.scaler.get_scale() == 2**13
+    assert summary(tmp_path)["skipped_steps"] == 3
+    assert summary(tmp_path)["step"] == 40
+
+
+@pytest.mark.parametrize("muon", [None, 0.02])
+def test_a_skipped_step_leaves_the_weights_as_they_were(muon):
+    run = in_fp16(lambda step: True, muon_learning_rate=muon)
+    before = weights(run.model)
+    idx, targets = (torch.from_numpy(part) for part in run.phases[0].batches.batch(0))
+    _, skipped = run.step(0, idx, targets, 1e-3, where="here")
+    assert skipped and same(before, weights(run.model))
+
+
+def test_without_fp16_no_count_is_written(tmp_path):
+    trainer().run(tmp_path)
+    assert "skipped_steps" not in summary(tmp_path)
+
+
+def test_gradients_that_overflow_at_any_scale_stop_the_run(tmp_path):
+    run = in_fp16(lambda step: step >= 3)
+    with pytest.raises(TrainingError, match=r"step 20: .* the gradient's norm nan; .* use fp32"):
+        run.run(tmp_path / "out")  # scales from 2**16 to 1 are tried
+    assert run.progress.skipped_steps == 16
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_of_skipped_steps_alone_is_an_error(tmp_path):
+    run = in_fp16(lambda step: True)
+    run.phases = [dataclasses.replace(run.phases[0], steps=5)]
+    with pytest.raises(TrainingError, match="all 5 steps were skipped"):
+        run.run(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_training_errors_are_ones_that_a_user_can_mend():

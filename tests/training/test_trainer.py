@@ -143,6 +143,14 @@ def test_the_probe_is_asked_after_every_epoch_and_the_quarters_of_the_first(tmp_
     assert list(history["epochs"].dropna()) == [0.25, 0.5, 0.75, 1.0, 2.0]
 
 
+def test_the_history_ends_with_the_epochs_that_were_asked_for(tmp_path):
+    """12 windows, 5 a step: six epochs are 15 steps, and an epoch is 2.4."""
+    run = trainer(phases=[(8, 6)], batch_size=5, eval_interval=99)
+    run.probe = lambda model: {"kl_a": 1.0}
+    run.run(tmp_path)
+    assert [float(row["epochs"]) for row in history(tmp_path) if row["epochs"]][-2:] == [5.0, 6.0]
+
+
 @pytest.mark.parametrize(
     ("dev_losses", "patience", "steps", "best_step"),
     [
@@ -250,6 +258,17 @@ def test_the_schedule_of_a_phase_does_not_move_when_one_before_stops_early(tmp_p
 
 
 # --- faults --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("warmup_steps", "warns"), [(2, False), (3, True), (40, True)])
+def test_a_run_within_its_warmup_gets_a_warning(tmp_path, caplog, warmup_steps, warns):
+    trainer(warmup_steps=warmup_steps).run(tmp_path)  # 3 steps
+    found = [line for line in caplog.messages if "warmup_steps" in line]
+    assert len(found) == warns
+    if warmup_steps == 40:
+        assert found[0].startswith(
+            "train: warmup_steps: all 3 steps lie within the warmup of 40, so the learning rate only rises, to 0.00075 of 0.01"
+        )
 
 
 def test_a_dev_loss_that_is_not_finite_stops(tmp_path, monkeypatch):

@@ -8,6 +8,10 @@ import numpy as np
 
 from gpt2_shakespeare.tokens.files import Tokens
 
+# Where no gram of an order occurs once, its counts give no discount, and one of 0 leaves nothing to grams that are new.
+# KenLM's --discount_fallback (lmplz) takes this much from counts of one then.
+FALLBACK_DISCOUNT = 0.5
+
 
 class Unigram:
     """Frequencies of the types, each counted once more than it occurs (Laplace)."""
@@ -70,7 +74,7 @@ class _Level:
     def __init__(self, grams: np.ndarray, counts: np.ndarray, vocab_size: int):
         self.grams, self.counts, self.vocab_size = grams, counts, vocab_size
         once, twice = (counts == 1).sum(), (counts == 2).sum()
-        self.discount = once / (once + 2 * twice) if once else 0.0  # Ney, Essen & Kneser 1994
+        self.discount = once / (once + 2 * twice) if once else FALLBACK_DISCOUNT  # Ney, Essen & Kneser 1994
         self.contexts, first = np.unique(grams // vocab_size, return_index=True)
         self.totals = np.add.reduceat(counts, first)
         self.types = np.diff(np.append(first, len(grams)))

@@ -1,11 +1,13 @@
 """How often a model starts a turn of one of train's speakers in a text that has none of them."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tiktoken
 import torch
+from torch import Tensor
 
 from gpt2_shakespeare.measure.kinds import headings, text_of
 from gpt2_shakespeare.model import GPT
@@ -14,6 +16,7 @@ from gpt2_shakespeare.runtime import evaluating
 from gpt2_shakespeare.tokens.files import Tokens
 
 NEUTRAL_PROMPTS, NEUTRAL_TOKENS = 4, 16  # prompts from each text of another kind, and the length of each
+TOKENS_PER_BATCH = 16_384  # of a forward pass; the speakers of Tiny Shakespeare fit into one
 
 
 def name_probe(
@@ -21,23 +24,37 @@ def name_probe(
 ) -> tuple[list[list[int]], np.ndarray]:
     """The arguments of `Names`: train's headings in alphabetical order, and neutral prompts.
 
-    A prompt is a piece of a text of another kind and an empty line, after which a turn might start.
+    A prompt is a piece of a text of another kind and what train has before a heading: an empty line, and where its
+    headings are indented the white space before them. Of several indents the most frequent one counts.
 
     Args:
         train: the text whose headings are taken.
         others: texts of other kinds; those shorter than a prompt give none.
     """
-    names = sorted(set(headings(text_of(encoding, train)[0]).values()))
-    # each is encoded with the empty line before it, as in the text, because that changes its tokens
-    gap = encoding.encode_ordinary("\n\nA")[:-1]
-    found = [encoding.encode_ordinary(f"\n\n{name.decode(errors='replace')}\n")[len(gap) :] for name in names]
+    text, starts = text_of(encoding, train)
+    found: dict[bytes, set[tuple[bytes, tuple[int, ...]]]] = {}  # by indent: headings, each with its tokens
+    before: Counter[tuple[bytes, tuple[int, ...]]] = (
+        Counter()
+    )  # indents, and the tokens from the empty line on
+    for (first, last), name in headings(text).items():
+        indent = name[: len(name) - len(name.lstrip())]
+        # The tokens are train's own. Encoded by itself a heading may have others: a space before its first letter
+        # belongs to the word, other white space to the empty line, and its line end to the next line's indent.
+        word = np.searchsorted(starts, first + len(indent.removesuffix(b" ")))
+        line, end = np.searchsorted(starts, (first - 2, last), side="right")
+        found.setdefault(indent, set()).add((name, tuple(train[word:end].tolist())))
+        before[indent, tuple(train[max(0, line - 1) : word].tolist())] += first > 0
+    indent, gap = b"", tuple(encoding.encode_ordinary("\n\nA")[:-1])
+    if before.total():
+        (indent, gap), _ = before.most_common(1)[0]
     pieces = [
         np.r_[text[start : start + NEUTRAL_TOKENS], gap]
         for text in others
         for start in np.linspace(0, len(text) - NEUTRAL_TOKENS, NEUTRAL_PROMPTS).astype(int)
         if len(text) >= NEUTRAL_TOKENS
     ]
-    return found, np.array(pieces, dtype=np.int64).reshape(-1, NEUTRAL_TOKENS + len(gap))
+    prompts = np.array(pieces, dtype=np.int64).reshape(-1, NEUTRAL_TOKENS + len(gap))
+    return [list(tokens) for _, tokens in sorted(found.get(indent, ()))], prompts
 
 
 class Names:
@@ -49,31 +66,39 @@ class Names:
     """
 
     def __init__(self, headings: Sequence[Sequence[int]], prompts: np.ndarray):
-        self.lengths = np.array([len(heading) for heading in headings], dtype=int)
-        longest = self.lengths.max(initial=0)
-        self.headings = np.zeros((len(headings), longest), dtype=np.int64)  # padded on the right
-        for row, heading in zip(self.headings, headings, strict=True):
-            row[: len(heading)] = heading
-        self.prompts = prompts.astype(np.int64)
+        self.headings, self.prompts = headings, prompts.astype(np.int64)
 
     def measure(self, model: GPT) -> dict[str, float]:
         """`p_name`: the probability that a prompt is followed by one of the headings, a mean over the prompts.
 
-        Empty if there are no headings or no prompts, or if the two together are longer than the model's block_size.
+        Headings that are longer than what a prompt leaves of the model's block_size are not among them. Empty if there
+        are no headings or no prompts.
         """
-        start, longest = self.prompts.shape[1] - 1, self.headings.shape[1]
-        if not self.headings.size or not self.prompts.size or start + longest > model.config.block_size:
+        room = model.config.block_size - (self.prompts.shape[1] - 1)
+        fitting = [heading for heading in self.headings if len(heading) <= room]
+        if not fitting or not len(self.prompts):
             return {}
-        device = model.transformer.wte.weight.device
-        inside = torch.from_numpy(np.arange(longest) < self.lengths[:, None]).to(device)
+        some = max(1, TOKENS_PER_BATCH // (self.prompts.shape[1] - 1 + max(map(len, fitting))))
         found = []
         with evaluating(model):
             table = model.table()
             for prompt in self.prompts:
-                rows = np.concatenate([np.tile(prompt, (len(self.headings), 1)), self.headings], axis=1)
-                idx = torch.from_numpy(rows).to(device)
-                hidden, targets = model.hidden(idx[:, :-1])[:, start:], idx[:, start + 1 :]
-                losses = torch.zeros(inside.shape, dtype=torch.float64, device=device)
-                losses[inside] = token_losses(hidden[inside], table, targets[inside]).double()
-                found.append(losses.sum(1).neg().logsumexp(0).exp().item())
+                parts = [
+                    _log_p(model, table, prompt, fitting[i : i + some]) for i in range(0, len(fitting), some)
+                ]
+                found.append(torch.cat(parts).logsumexp(0).exp().item())
         return {"p_name": math.fsum(found) / len(found)}
+
+
+def _log_p(model: GPT, table: Tensor, prompt: np.ndarray, headings: Sequence[Sequence[int]]) -> Tensor:
+    """Log of the probability of each heading after the prompt, float64 (N,)."""
+    lengths, start = np.array([len(heading) for heading in headings]), len(prompt) - 1
+    rows = np.zeros((len(headings), len(prompt) + lengths.max()), dtype=np.int64)  # padded on the right
+    rows[:, : len(prompt)] = prompt
+    inside = np.arange(lengths.max()) < lengths[:, None]
+    rows[:, len(prompt) :][inside] = np.concatenate(headings)
+    idx, mask = (torch.from_numpy(each).to(table.device) for each in (rows, inside))
+    hidden, targets = model.hidden(idx[:, :-1])[:, start:], idx[:, start + 1 :]
+    losses = torch.zeros(mask.shape, dtype=torch.float64, device=table.device)
+    losses[mask] = token_losses(hidden[mask], table, targets[mask]).double()
+    return losses.sum(1).neg()

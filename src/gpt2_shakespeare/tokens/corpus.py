@@ -1,13 +1,22 @@
 """From a text file to the token ids of train, dev and val. No torch."""
 
 import math
+import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import tiktoken
 
+from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import DataError, Tokens
+
+# tiktoken remembers every character of a run of white space, to take back the last one, and panics at a million. What
+# it takes for white space is Python's but for the four separators of ASCII.
+LONGEST_SPACE = 100_000
+LONG_SPACE = re.compile(rf"[^\S\x1c-\x1f]{{{LONGEST_SPACE},}}")
+ROUNDS = 20  # of training a tokenizer; on a text of Chinese and then English two are enough
 
 
 def read_corpus(path: Path) -> str:
@@ -35,9 +44,23 @@ def read_corpus(path: Path) -> str:
 def encode(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokens:
     """Token ids of one text, or of several with <|endoftext|> between them."""
     parts: list[list[int]] = []
-    for part in encoding.encode_ordinary_batch(list(texts), num_threads=2):
-        parts += [part, [encoding.eot_token]]
+    with ThreadPoolExecutor(2) as pool:
+        for part in pool.map(lambda text: _encode(encoding, text), texts):
+            parts += [part, [encoding.eot_token]]
     return np.concatenate(parts[:-1]).astype(np.uint16)
+
+
+def _encode(encoding: tiktoken.Encoding, text: str) -> list[int]:
+    """Encoding.encode_ordinary, without its limit for runs of white space."""
+    ids: list[int] = []
+    done = 0
+    for run in LONG_SPACE.finditer(text):
+        # the pattern leaves a run's last character to what follows it; the others are a word of their own
+        end = run.end() if run.end() == len(text) else run.end() - 1
+        ids += encoding.encode_ordinary(text[done : run.start()])
+        ids += encoding._encode_single_piece(text[run.start() : end])
+        done = end
+    return ids + encoding.encode_ordinary(text[done:])
 
 
 def split(tokens: Tokens, block_size: int) -> dict[str, Tokens]:
@@ -62,6 +85,44 @@ def split(tokens: Tokens, block_size: int) -> dict[str, Tokens]:
                 f"and a window needs more than block_size {block_size}; lengthen it or lower block_size"
             )
     return parts
+
+
+def learn(
+    corpus: str, more: Sequence[str], vocab_size: int, block_size: int, folder: Path
+) -> tuple[tiktoken.Encoding, dict[str, Tokens]]:
+    """Train a tokenizer on other texts and on a part of the corpus that `split` then gives to train.
+
+    The split counts tokens, so how much text it gives to dev and val depends on the tokenizer, and on how many tokens
+    each piece of the text has. The tokenizer is trained on what lies between 6 % and 88 % of the characters, and if
+    that turns out to reach into dev or val, once more on a smaller part.
+
+    Args:
+        more: texts of which nothing is held out.
+        folder: where the tokenizer's files go.
+
+    Returns:
+        the tokenizer, and what `split` makes of the corpus.
+
+    Raises:
+        TokenizerError: the texts have too few different pairs for so many types.
+        DataError: a part of the corpus is too short, or no part was found that stays inside train.
+    """
+    raw = corpus.encode()
+    first, last = (len(corpus[: int(share * len(corpus))].encode()) for share in (0.06, 0.88))  # bytes
+    for _ in range(ROUNDS):
+        encoding = tokenizer.train([raw[first:last].decode(errors="ignore"), *more], vocab_size, folder)
+        parts = split(encode(encoding, [corpus]), block_size)
+        dev, val = (len(encoding.decode_bytes(parts[name].tolist())) for name in ("dev", "val"))
+        start, end = dev, len(raw) - val
+        if start <= first and last <= end:
+            return encoding, parts
+        margin = (end - start) // 50  # another tokenizer moves the split a little
+        first = first if start <= first else start + margin
+        last = last if last <= end else end - margin
+    raise DataError(
+        "the corpus: no part of it was found to train a tokenizer on that the split doesn't give to dev or val; mix its "
+        "parts more evenly, or set tokenizer.source to gpt2"
+    )
 
 
 def bits_per_char(loss: float, n_tokens: int, n_chars: int) -> float:

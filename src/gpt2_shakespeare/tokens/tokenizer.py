@@ -29,6 +29,11 @@ _CHARS = {byte: chr(byte) for byte in _VISIBLE} | {byte: chr(256 + n) for n, byt
 BYTES = list(_CHARS.values())
 
 
+# The pieces, in characters, that longer words are cut into before training. Its time grows with the square of a word's
+# length, and a run of one character, or a text without spaces, is one word. No English word is nearly as long.
+LONGEST_WORD = 1000
+
+
 class TokenizerError(UserError, ValueError):
     """A tokenizer can't be loaded or trained; the message names the file or the setting."""
 
@@ -132,9 +137,13 @@ def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
     bpe = Tokenizer(models.BPE())
     # in the syntax of this library: it has no possessive quantifiers, and its `$` also matches before a newline
     pattern = Regex(PATTERN.replace("++", "+").replace("$", r"\z"))
-    split = pre_tokenizers.Split(pattern, behavior="isolated")
+    pieces = Regex(f"(?m:.{{1,{LONGEST_WORD}}})")  # with m its dot matches newlines too
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(pattern, behavior="isolated"),
+            pre_tokenizers.Split(pieces, behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - 1,  # the last id is <|endoftext|>

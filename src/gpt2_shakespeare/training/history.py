@@ -19,9 +19,13 @@ def write_history(file: Path, rows: Sequence[Mapping[str, float]]) -> None:
         writer.writerows(rows)
 
 
-def write_summary(file: Path, progress: Progress, *, max_steps: int, parameters: int) -> None:
-    """Write where the run ended as JSON, with its planned steps and the size of its model."""
-    passing = ("history", "phase", "phase_step")
+def write_summary(file: Path, progress: Progress, *, max_steps: int, parameters: int, fp16: bool) -> None:
+    """Write where the run ended as JSON, with its planned steps and the size of its model.
+
+    Args:
+        fp16: whether steps may have been skipped; their number then stands there too.
+    """
+    passing = {"history", "phase", "phase_step"} | (set() if fp16 else {"skipped_steps"})
     summary = {key: value for key, value in asdict(progress).items() if key not in passing}
     summary |= {key: progress.history[-1][key] for key in ("passes", "running_train_loss")}
     summary |= {"max_steps": max_steps, "parameters": parameters}

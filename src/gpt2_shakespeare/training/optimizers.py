@@ -3,15 +3,16 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from gpt2_shakespeare import runtime
 from gpt2_shakespeare.params import schema
 
 
 def optimizers(model: nn.Module, settings: schema.Optimizer) -> list[torch.optim.Optimizer]:
     """AdamW for all parameters, or Muon (Jordan 2024) for the matrices of the blocks and AdamW for the rest.
 
-    Muon is used if the settings have a learning rate for it. Weight decay acts on matrices only, or on every parameter
+    Muon is used if the settings have a learning rate for it, in fp32 where the machine has no bf16. Weight decay acts on matrices only, or on every parameter
     as in the reference.
 
     Returns:
@@ -23,7 +24,8 @@ def optimizers(model: nn.Module, settings: schema.Optimizer) -> list[torch.optim
         names = [name for name, p in everything.items() if ".h." in name and p.dim() == 2]
         scale = settings.muon_learning_rate / settings.learning_rate
         matrices = {"params": [everything.pop(name) for name in names], "scale": scale}
-        found.append(torch.optim.Muon([matrices], weight_decay=settings.weight_decay))
+        kind = torch.optim.Muon if _has_bf16(next(model.parameters()).device) else Fp32Muon
+        found.append(kind([matrices], weight_decay=settings.weight_decay))
     decayed = [p for p in everything.values() if p.dim() >= 2 or settings.decay == "all"]
     spared = [p for p in everything.values() if p.dim() < 2 and settings.decay != "all"]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay, "scale": 1.0}]
@@ -32,6 +34,45 @@ def optimizers(model: nn.Module, settings: schema.Optimizer) -> list[torch.optim
     betas = (settings.beta1, settings.beta2)
     found.append(torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True))
     return found
+
+
+class Fp32Muon(torch.optim.Muon):
+    """torch's Muon with its matrix products in fp32, for machines on which bf16 takes a hundred times as long."""
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(p.grad)
+                buffer = state["momentum_buffer"].lerp_(p.grad, 1 - group["momentum"])
+                update = _orthogonal(
+                    p.grad.lerp(buffer, group["momentum"]),
+                    group["ns_coefficients"],
+                    group["ns_steps"],
+                    group["eps"],
+                )
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(update, alpha=-group["lr"] * math.sqrt(max(1, p.shape[0] / p.shape[1])))
+
+
+def _orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """The Newton-Schulz iteration of torch.optim.Muon, in the matrix's precision."""
+    a, b, c = coefficients
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    wide = wide / wide.norm().clamp(min=eps)
+    for _ in range(steps):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide.T if matrix.shape[0] > matrix.shape[1] else wide
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies in bf16, in which torch's Muon orthogonalises."""
+    return torch.cuda.is_bf16_supported(False) if device.type == "cuda" else runtime.cpu_has_bf16()
 
 
 def learning_rate(step: int, max_steps: int, settings: schema.Optimizer) -> float:

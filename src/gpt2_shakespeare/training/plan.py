@@ -54,16 +54,22 @@ class Phase:
         batches: those of its steps, from 0 on.
         start: its first step in the learning-rate schedule, which spans all phases.
         steps: planned steps; early stopping may end it before.
+        epochs: planned walks over the windows.
     """
 
     batches: Batches
     start: int
     steps: int
+    epochs: float
 
     def is_probed(self, step: int) -> bool:
         """Whether `step` steps end an epoch, or a quarter of the first epoch, in which a model learns most."""
         epoch = self.batches.steps(1)
         return step % epoch == 0 or step in (epoch // 4, epoch // 2, 3 * epoch // 4)
+
+    def epochs_after(self, step: int) -> float:
+        """Walks over the windows in `step` steps. What fills up the last batch is not counted."""
+        return min(self.epochs, step * self.batches.batch_size / len(self.batches.starts))
 
 
 def plan(
@@ -81,20 +87,36 @@ def plan(
 
     Raises:
         DataError: the text is shorter than a window.
+        schema.ParamsError: a step takes more windows than a phase's epochs have, or no window is as long as the stride.
     """
-    phases: list[Phase] = []
-    start, renaming = 0, None
+    renaming = None
     if settings.renaming:
         if shapes is None:
             raise ValueError("renaming needs the shapes of the token types")
         renaming = Renaming(tokens, shapes, settings.renaming.share, settings.renaming.below)
-    for part in context:
-        stride = min(settings.stride or part.block_size, part.block_size)
-        per_step = settings.batch_size * settings.grad_accum_steps
-        batches = Batches(
-            tokens, part.block_size, stride, per_step, seed,
+    longest = max(part.block_size for part in context)
+    if settings.stride and settings.stride > longest:
+        raise schema.ParamsError(
+            f"stride: {settings.stride} is above block_size {longest} and would leave out tokens; leave it empty for windows "
+            "side by side"
+        )
+    per_step = settings.batch_size * settings.grad_accum_steps
+    batches = [
+        Batches(
+            tokens, part.block_size, min(settings.stride or part.block_size, part.block_size), per_step, seed,
             random_offsets=settings.random_offsets, renaming=renaming,
-        )  # fmt: skip
-        phases.append(Phase(batches, start, batches.steps(part.epochs)))
+        )
+        for part in context
+    ]  # fmt: skip
+    phases, start = [], 0
+    for part, each in zip(context, batches, strict=True):
+        windows = len(each.starts)
+        if per_step > round(windows * part.epochs):
+            raise schema.ParamsError(
+                f"batch_size, grad_accum_steps: a step of {settings.batch_size} × {settings.grad_accum_steps} windows is more "
+                f"than a whole phase (block_size {part.block_size}: {windows} windows; epochs: {part.epochs:g}); lower them "
+                "or raise epochs"
+            )
+        phases.append(Phase(each, start, each.steps(part.epochs), part.epochs))
         start += phases[-1].steps
     return phases

@@ -30,6 +30,7 @@ class Progress:
     best_step: int = 0
     best_dev_loss: float = math.inf
     evaluations_without_gain: int = 0
+    skipped_steps: int = 0  # because a gradient overflowed, in fp16
     history: list[dict[str, float]] = field(default_factory=list)
 
 

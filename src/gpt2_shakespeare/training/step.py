@@ -43,7 +43,9 @@ class Step:
         self.optimizers = optimizers.optimizers(model, settings)
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.dtype == torch.float16)
 
-    def __call__(self, step: int, idx: Tensor, targets: Tensor, lr: float, *, where: str) -> Tensor:
+    def __call__(
+        self, step: int, idx: Tensor, targets: Tensor, lr: float, *, where: str
+    ) -> tuple[Tensor, bool]:
         """Take a step.
 
         Args:
@@ -53,10 +55,12 @@ class Step:
             where: how the error names the run and the step.
 
         Returns:
-            the mean loss of the batch, in nats per token.
+            the mean loss of the batch, in nats per token, and whether the step was skipped: in fp16 a gradient may
+            overflow because the loss is scaled. The weights are then as before, and the scale is halved.
 
         Raises:
-            TrainingError: the loss or the gradient is not finite; the weights are as before.
+            TrainingError: the loss or the gradient is not finite, in fp16 at a scale of 1 too; the weights are as
+                before.
         """
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -82,14 +86,15 @@ class Step:
             self.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
         mean = ranks.mean(torch.stack(losses).mean())
-        # in fp16 a scaled gradient may overflow: all optimizers then skip the step, and the scale is lowered
-        if not torch.isfinite(mean) or not (torch.isfinite(norm) or self.scaler.is_enabled()):
+        # in fp16 a scaled gradient may overflow: all optimizers then skip the step, and the scale, else 1, is halved
+        skipped = not torch.isfinite(norm)
+        if not torch.isfinite(mean) or (skipped and self.scaler.get_scale() <= 1):
             raise TrainingError(
                 f"{where}: the loss is {mean:.4g} and the gradient's norm {norm:.4g}; stopped before the weights "
                 "become useless; lower learning_rate or use fp32"
             )
-        if torch.isfinite(norm):
+        if not skipped:
             for optimizer in self.optimizers:
                 self.scaler.step(optimizer)
         self.scaler.update()
-        return mean
+        return mean, skipped

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.errors import Interrupted
 from gpt2_shakespeare.measure.losses import quick_loss
+from gpt2_shakespeare.measure.probe import Probe
 from gpt2_shakespeare.model import GPT, ModelError
 from gpt2_shakespeare.model.loss import Candidates
 from gpt2_shakespeare.params import schema
@@ -54,7 +55,8 @@ class Trainer:
     Raises:
         DataError: a text is shorter than a window.
         ModelError: a block_size is above the model's.
-        schema.ParamsError: the micro-batches of a step can't be divided evenly among the processes.
+        schema.ParamsError: the micro-batches of a step can't be divided evenly among the processes, or have more
+            windows than a phase's epochs.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Trainer:
         machine: runtime.Runtime,
         label: str = "train",
         shapes: np.ndarray | None = None,
-        probe: Callable[[GPT], dict[str, float]] | None = None,
+        probe: Probe | None = None,
     ):
         self.model, self.settings, self.machine, self.seed, self.label = model, settings, machine, seed, label
         self.train_tokens, self.dev_tokens, self.context = train_tokens, dev_tokens, context
@@ -113,7 +115,8 @@ class Trainer:
         return fingerprint(
             self.settings.model_dump() | {"context": context, "seed": self.seed} | machine,
             weights=self.model.state_dict(),
-            arrays={"train tokens": self.train_tokens, "dev tokens": self.dev_tokens},
+            arrays={"train tokens": self.train_tokens, "dev tokens": self.dev_tokens}
+            | {f"{name} tokens": text for name, text in (self.probe.texts if self.probe else {}).items()},
         )
 
     def run(
@@ -133,7 +136,8 @@ class Trainer:
             history: file of the history, `out/history.csv` if not given.
 
         Raises:
-            TrainingError: the loss or the gradient is not finite; raised before the optimizers change the weights.
+            TrainingError: the loss or the gradient is not finite, raised before the optimizers change the weights; or
+                every step was skipped.
             Interrupted: `interrupted` returned a signal.
             checkpoint.CheckpointError: a checkpoint can't be written, or belongs to a run with other settings.
         """
@@ -141,6 +145,13 @@ class Trainer:
         self._resume(checkpoints)
         if self.machine.device.type == "cuda":
             self.try_memory()
+        warmup, highest = self.settings.warmup_steps, self.settings.learning_rate
+        if first and self.max_steps <= warmup:
+            log.warning(
+                "%s: warmup_steps: all %d steps lie within the warmup of %d, so the learning rate only rises, to %.2g of "
+                "%.2g; lower warmup_steps unless that is meant",
+                self.label, self.max_steps, warmup, highest * self.max_steps / warmup, highest,
+            )  # fmt: skip
         self.started, self.start_tokens = time.perf_counter(), progress.tokens
         with tqdm(
             total=self.max_steps, initial=progress.step, desc=self.label, unit="step", mininterval=1,
@@ -148,6 +159,11 @@ class Trainer:
         ) as bar:  # fmt: skip
             while progress.phase < len(self.phases):
                 self._train(self.phases[progress.phase], bar, checkpoints, interrupted)
+                if progress.skipped_steps == progress.step:
+                    raise TrainingError(
+                        f"{self.label}: all {progress.step} steps were skipped, because the gradient overflowed in fp16; "
+                        "use fp32 or bf16"
+                    )
                 is_last = progress.phase == len(self.phases) - 1
                 if first and is_last and progress.best_step != progress.step:
                     self.model.save_pretrained(out / paths.LAST)
@@ -157,8 +173,9 @@ class Trainer:
             self.model.save_pretrained(out)
             write_history(history or out / paths.HISTORY, progress.history)
             write_summary(
-                out / paths.TRAINING, progress, max_steps=self.max_steps, parameters=self.model.n_params()
-            )
+                out / paths.TRAINING, progress,
+                max_steps=self.max_steps, parameters=self.model.n_params(), fp16=self.step.scaler.is_enabled(),
+            )  # fmt: skip
             if checkpoints:
                 checkpoints.clear()
         return progress
@@ -205,7 +222,8 @@ class Trainer:
             batch = phase.batches.batch(progress.phase_step)
             idx, targets = (torch.from_numpy(part).to(self.machine.device) for part in batch)
             where = f"{self.label}: step {progress.step + 1}"
-            loss = self.step(number, idx, targets, lr, where=where)
+            loss, skipped = self.step(number, idx, targets, lr, where=where)
+            progress.skipped_steps += skipped
             self.state.running.append(loss)
             progress.step, progress.phase_step = progress.step + 1, progress.phase_step + 1
             progress.tokens += targets.numel()
@@ -252,7 +270,7 @@ class Trainer:
         self.state.running.clear()
         probe = self.probe if probes else None
         if probe:
-            found = {"epochs": progress.phase_step / phase.batches.steps(1)}
+            found = {"epochs": phase.epochs_after(progress.phase_step)}
             found |= self.ranks.from_first(lambda: probe(self.model))
             row |= {name: float(f"{value:.6g}") for name, value in found.items()}
         progress.history.append(row)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 from safetensors.numpy import load_file
-from stage import no_arguments, remove_unlisted, stage
+from stage import collect, no_arguments, stage
 
 from gpt2_shakespeare import params, paths
 from gpt2_shakespeare.baselines import ngram
@@ -19,7 +19,7 @@ def main() -> None:
     no_arguments(__doc__)
     settings = params.load()
     at = paths.Paths(settings.scale)
-    remove_unlisted(settings)
+    collect(settings, at.data / "evaluation")
     corpus = json.loads(at.corpus_facts.read_text())
     tokens = {part: load_tokens(at.tokens(part), corpus["vocab_size"]) for part in ("train", "dev", "val")}
     masks = kinds.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])

@@ -3,9 +3,10 @@
 import argparse
 import logging
 
-from stage import remove_unlisted, stage, to_root
+from stage import collect, stage, to_root
 
 from gpt2_shakespeare.params import load
+from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.report.summary import summary
 from gpt2_shakespeare.report.writing import TABLE_MD, write
 
@@ -21,7 +22,8 @@ def main() -> None:
     if args.print:
         print(summary(params.scale))
     else:
-        remove_unlisted(params)
+        data = Paths(params.scale).data
+        collect(params, *(data / name for name in ("histories", "evaluation", "texts", "decoding")))
         logging.info("report: %s", write(params) / TABLE_MD)
 
 

@@ -99,11 +99,16 @@ def row_and_seed(description: str | None, rows: Iterable[R]) -> tuple[R, int]:
     return by_name[args.row], args.seed
 
 
-def remove_unlisted(settings: Params) -> None:
-    """Delete results of rows and seeds that params.yaml no longer lists, from the folders that a stage reads whole.
+def collect(settings: Params, *folders: Path) -> None:
+    """Before a stage reads whole folders of other stages' results: nothing too much and nothing too little lies there.
 
-    DVC leaves the outs of a stage that is gone. They would count in the folder's hash, and another checkout, which
-    doesn't have them, would be stale. DVC's cache keeps them.
+    Results of rows and seeds that params.yaml no longer lists are deleted. DVC leaves the outs of a stage that is
+    gone; they would count in the folder's hash, and another checkout, which doesn't have them, would be stale. DVC's
+    cache keeps them.
+
+    Raises:
+        UserError: DVC runs the stage, and something is not there. After a partial pull, `dvc repro --pull
+            --allow-missing` fetches nothing into a folder that has a file; rows would be missing in the table.
     """
     at = Paths(settings.scale)
     listed = {at.texts("human")}
@@ -112,11 +117,19 @@ def remove_unlisted(settings: Params) -> None:
             listed.add(at.decoding(row.name))
             for seed in settings.seeds if row.trained else [BASE_SEED]:
                 listed |= {at.evaluation(row.name, seed), at.token_losses(row.name, seed)}
-                listed |= {at.history(row.name, seed), at.texts(row.name, seed)}
-    for folder in {place.parent for place in listed}:
-        for file in sorted(folder.glob("*.*")) if folder.is_dir() else ():
+                listed |= {at.texts(row.name, seed)} | (
+                    {at.history(row.name, seed)} if row.trained else set()
+                )
+    for folder in folders:
+        for file in sorted(folder.glob("*.*")):
             if file not in listed and file.name != ".gitignore":
                 file.unlink()
+    missing = sorted(str(file) for file in listed if file.parent in folders and not file.exists())
+    if missing and "DVC_STAGE" in os.environ:
+        raise UserError(
+            f"{missing[0]} is not there, and {len(missing) - 1} more results of other stages; "
+            "fetch them with `dvc pull`, then `dvc repro` goes on"
+        )
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ WRITTEN = {
     "logs/<scale>/<stage>.json",
     "model.safetensors",
     "config.json",
+    "encoder.json",
 }
 ENDINGS = ("py", "md", "yaml", "csv", "png", "json", "lock", "toml", "j2", "txt")
 

@@ -16,8 +16,18 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "data/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Folders that the pages write paths from: the project, and the package as docs/architecture.md names its parts
 ABOVE = [ROOT, ROOT / "src/gpt2_shakespeare", ROOT / "tests"]
-# Made by the pipeline, or by setting up
-MADE = ("data/", "models/", "logs/", ".checkpoints/", ".venv", ".downloads", "metrics/paper", "metrics/<scale>")
+# Made by the pipeline or by a user, or in a mirror of downloads
+MADE = ("models/", "logs/", ".checkpoints/", "data/own/base/", "metrics/paper/")
+MIRRORED = ("tinyshakespeare/", "gpt2/", "wikitext-2/")
+# What models and conditions have, named without its folder
+WRITTEN = {
+    "metrics/<scale>/",
+    "data/<scale>/",
+    "logs/<scale>/<stage>.json",
+    "model.safetensors",
+    "config.json",
+    "encoder.json",
+}
 ENDINGS = ("py", "md", "yaml", "csv", "png", "json", "lock", "toml", "j2", "txt")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -61,19 +71,28 @@ def test_every_path_and_script_exists(page: Path):
     paths = [
         text.split("::")[0]
         for text in quoted(page)
-        if re.fullmatch(rf"[\w.-]+(/[\w.-]+)*(/|\.({'|'.join(ENDINGS)})(::\w+)?)", text)
+        if re.fullmatch(rf"[\w.<>-]+(/[\w.<>-]+)*(/|\.({'|'.join(ENDINGS)})(::\w+)?)", text)
     ]
-    files = {file.name for file in tracked()}
+    names = {file.name for file in tracked()} | WRITTEN
     for path in scripts + paths:
-        if path.startswith(MADE):
-            continue
-        beside = [page.parent, *ABOVE]
-        found = any((folder / path).exists() for folder in beside) or ("/" not in path and path in files | WRITTEN)
-        assert found, f"{path}: no such file or folder"
+        there = (
+            any((folder / path).exists() for folder in (page.parent, *ABOVE))
+            or path in names
+            or path.startswith(MADE + MIRRORED)
+            or any(path.startswith((out, f"data/<scale>/{out}", f"metrics/<scale>/{out}")) for out in outs())
+        )
+        assert there, f"{path}: no such file or folder"
 
 
-# What stages and trainings write, named without its folder
-WRITTEN = {"conditions.json", "corpus.json", "history.csv", "model.safetensors", "config.json", "encoder.json"}
+@cache
+def outs() -> set[str]:
+    """What stages write, as it is called in a scale's folder of data or metrics."""
+    written = [
+        next(iter(out)) if isinstance(out, dict) else out
+        for stage in read_yaml("dvc.yaml")["stages"].values()
+        for out in [*stage["outs"], *stage.get("metrics", [])]
+    ]
+    return {out.split("${scale}/")[1].split("${")[0] for out in written} - {""}
 
 
 @cache
@@ -90,7 +109,9 @@ def test_every_test_that_is_named_exists(page: Path):
     for name in re.findall(r"`((?:[\w/]+\.py::)?test_\w+)`", prose(page)):
         place, _, test = name.rpartition("::")
         file = ROOT / "tests" / place if place else file
-        assert file is not None and re.search(rf"^def {test}\b", file.read_text(encoding="utf-8"), re.MULTILINE), name
+        assert file is not None and re.search(
+            rf"^def {test}\b", file.read_text(encoding="utf-8"), re.MULTILINE
+        ), name
 
 
 @pages

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from stage import conditions, in_processes, no_arguments, stage, train_into
+from stage import TEXTS, conditions, described, in_processes, no_arguments, stage, train_into
 
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.model.card import card
+from gpt2_shakespeare.model.complete import complete
 from gpt2_shakespeare.params import schema
-from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens import hugging_face, tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
 from gpt2_shakespeare.training.plan import new_model
 from gpt2_shakespeare.training.trainer import Trainer
@@ -19,11 +21,13 @@ def main() -> None:
     scale, at = settings.at_scale, paths.Paths(settings.scale)
     if scale.pretraining:
         in_processes(scale.runtime.processes)
-    vocab_size = tokenizer.load(at.tokenizer).n_vocab
+    encoding = tokenizer.load(at.tokenizer)
+    vocab_size = encoding.n_vocab
     machine = runtime.start(scale.runtime)
     if scale.pretraining:
         trainer = pretraining(scale.pretraining, vocab_size, at, machine)
-        train_into(at.base, trainer, at, "base", scale.checkpoint_interval)
+        about = (TEXTS[str(scale.base.corpus)], "random weights")
+        train_into(at.base, trainer, at, "base", scale.checkpoint_interval, about)
         return
     out = paths.fresh(at.base)
     with conditions(at.log("base"), machine):
@@ -46,7 +50,13 @@ def main() -> None:
                 f"{folder}: the base has block_size {model.config.block_size}, and a row is fine-tuned on windows of "
                 f"{longest}; lower that row's block_size"
             )
+        hugging_face.refuse_other(folder, encoding)
         model.save_pretrained(out)
+        complete(
+            out,
+            at.tokenizer,
+            card(f"{at.scale}: base", "a corpus of others", described(scale.base), None, None),
+        )
 
 
 def pretraining(

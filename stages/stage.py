@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import json
 import logging
 import os
 import signal
@@ -24,6 +25,7 @@ import gpt2_shakespeare  # noqa: E402
 from gpt2_shakespeare import disk  # noqa: E402
 from gpt2_shakespeare.errors import Interrupted, UserError  # noqa: E402
 from gpt2_shakespeare.params import Params, Row  # noqa: E402
+from gpt2_shakespeare.params.schema import Base  # noqa: E402
 from gpt2_shakespeare.paths import BASE_SEED, Paths  # noqa: E402
 
 if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
@@ -33,6 +35,14 @@ if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
 
 R = TypeVar("R", bound=Row)
 
+# What a model card calls the texts
+TEXTS = {
+    "plays": "plays that this project generates, not Shakespeare",
+    "prose": "prose that this project generates",
+    "novels": "96 English novels",
+    "tinyshakespeare": "Tiny Shakespeare",
+    "path": "a text of the user",
+}
 KEPT = "nothing of this stage is kept, run it again"
 
 
@@ -197,30 +207,47 @@ def conditions(log: Path, machine: "Runtime") -> Iterator[None]:
     disk.write_json(log, facts, indent=2)
 
 
+def described(base: Base) -> str:
+    """The base, for a model card."""
+    if base.source == "pretrain":
+        return f"a base of this project, pretrained on {TEXTS[str(base.corpus)]}; it is not GPT-2"
+    return f"{base.repo} at revision {base.revision}" if base.source == "hub" else "a model of the user"
+
+
 def train_into(
     out: Path,
     trainer: "Trainer",
     at: "Paths",
     name: str,
     checkpoint_interval: int,
+    about: tuple[str, str],
     history: Path | None = None,
 ) -> None:
     """Run a training into an empty folder, from its last checkpoint where there is one.
 
     Args:
+        about: what the model is trained on, and what it starts from, for the model card.
         history: where the losses at every evaluation go; beside the model if it is None.
     """
-    from gpt2_shakespeare.paths import HISTORY, fresh
+    from gpt2_shakespeare.model.card import card
+    from gpt2_shakespeare.model.complete import complete
+    from gpt2_shakespeare.paths import HISTORY, TRAINING, fresh
     from gpt2_shakespeare.training.checkpoint import Checkpoints
 
     history = history or out / HISTORY
+    title = f"{at.scale}: {name}"
+
+    def finish(folder: Path) -> None:
+        summary = json.loads((folder / TRAINING).read_text())
+        complete(folder, at.tokenizer, card(title, *about, trainer.settings.model_dump(), summary))
+
     checkpoints = Checkpoints(at.checkpoints(name), trainer.fingerprint(), checkpoint_interval)
     with interruptible() as interrupted:
         if trainer.ranks.rank:
-            trainer.run(out, checkpoints, interrupted, history=history)
+            trainer.run(out, checkpoints, interrupted, history, finish)
         else:
             with checkpoints.lock(), conditions(at.log(name), trainer.machine):
-                trainer.run(fresh(out), checkpoints, interrupted, history=history)
+                trainer.run(fresh(out), checkpoints, interrupted, history, finish)
 
 
 def in_processes(processes: int) -> None:

@@ -1,6 +1,6 @@
 """Train one row of the table with one seed: from random weights, or from the base."""
 
-from stage import in_processes, row_and_seed, stage, train_into
+from stage import TEXTS, described, in_processes, row_and_seed, stage, train_into
 
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure.probe import Probe
@@ -31,8 +31,9 @@ def main() -> None:
         model, train, dev, row.settings, row.context,
         seed=seed, machine=machine, label=f"{row.name} {seed}", shapes=tokenizer.shapes(encoding), probe=probe,
     )  # fmt: skip
+    about = (TEXTS[scale.corpus], described(scale.base) if row.from_base else "random weights")
     out, history = at.model(row.name, seed), at.history(row.name, seed)
-    train_into(out, trainer, at, f"{row.name}-{seed}", scale.checkpoint_interval, history)
+    train_into(out, trainer, at, f"{row.name}-{seed}", scale.checkpoint_interval, about, history)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,9 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
     assert "Data and pipelines are up to date." in dvc(project, "repro")
     assert "finetune_long" in micro.stage(project, "report", "--print").stdout
     assert "missing" not in (project / "metrics/demo/analysis.md").read_text()
+    for row in ("base/0", "scratch/1337", "finetune_lora/1337"):  # whole folders, which transformers opens
+        made = {path.name for path in (project / "models/demo" / row).iterdir()}
+        assert {"tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md"} <= made
     assert not opened_but_unlisted(project, tmp_path)
 
 

@@ -125,6 +125,7 @@ class Trainer:
         checkpoints: Checkpoints | None = None,
         interrupted: Callable[[], int | None] = lambda: None,
         history: Path | None = None,
+        finish: Callable[[Path], None] = lambda out: None,
     ) -> Progress:
         """Train, then write the best weights, the history and training.json into the folder `out`.
 
@@ -134,6 +135,7 @@ class Trainer:
         Args:
             interrupted: called after every step; the number of a signal ends the run.
             history: file of the history, `out/history.csv` if not given.
+            finish: adds to the folder `out` before the checkpoints go, so that a kill while it does loses nothing.
 
         Raises:
             TrainingError: the loss or the gradient is not finite, raised before the optimizers change the weights; or
@@ -176,6 +178,7 @@ class Trainer:
                 out / paths.TRAINING, progress,
                 max_steps=self.max_steps, parameters=self.model.n_params(), fp16=self.step.scaler.is_enabled(),
             )  # fmt: skip
+            finish(out)
             if checkpoints:
                 checkpoints.clear()
         return progress

@@ -179,12 +179,20 @@ def test_a_training_depends_on_all_settings_of_its_row(name):
     stage = stages()[name]
     (dep,) = [dep for dep in stage["deps"] if "/settings/" in dep]
     assert dep == "data/${scale}/settings/rows/${item.row}.json"
-    assert reads(script(stage)) == {"runtime", "runtime.processes"}  # beside its row
+    beside = {
+        "runtime",
+        "runtime.processes",
+        "corpus",
+        "base",
+    }  # its row; text and base are for the model card
+    assert reads(script(stage)) == beside
     found = params.load(ROOT / "params.yaml")
     row = found.trained_rows[0]
     table = resolved.tables(found)[f"rows/{row.name}"]
     assert table["settings"] == row.settings.model_dump() and table["epochs"] == row.epochs
     assert table["runtime"] == found.at_scale.runtime.model_dump()
+    assert table["corpus"] == found.at_scale.corpus
+    assert resolved.tables(found)["rows/finetune"]["base"] == found.at_scale.base.model_dump()
     assert ("models/${scale}/base/0" in stage["deps"]) == (name == "finetune")
 
 
@@ -213,7 +221,7 @@ def test_a_param_changes_the_files_of_those_who_read_it_alone():
         "defaults.training.weight_decay": {"base", *rows}, "scales.demo.finetuning.weight_decay": from_base,
         "scales.demo.pretraining.learning_rate": {"base"},
         "scales.demo.runtime.threads": {"base", "evaluate", "texts", "decode", *rows},
-        "scales.demo.model.n_layer": {"base", *rows - from_base}, "defaults.base.repo": {"base"},
+        "scales.demo.model.n_layer": {"base", *rows - from_base}, "defaults.base.repo": {"base", *from_base},
         "scales.demo.tokenizer.vocab_size": {"corpus"}, "defaults.checkpoint_interval": set(),
         "scales.paper.runtime.threads": set(), "base_path": set(),
     }  # fmt: skip

@@ -22,6 +22,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         row.name: {"kind": row.kind, "epochs": row.epochs, "settings": row.settings.model_dump()}
         for row in params.trained_rows
     }
+    about = {"corpus": scale["corpus"]}  # for the model card, as is the base
     sample, analysis = params.sample.model_dump(), params.analysis.model_dump()
     return {
         "corpus": {key: scale[key] for key in ("corpus", "tokenizer")}
@@ -37,5 +38,8 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         | shared
         | {"rows": rows, "sample": sample, "analysis": analysis}
         | {"corpus_path": params.corpus_path, "base_path": params.base_path},
-        **{f"rows/{name}": runtime | row for name, row in rows.items()},
+        **{
+            f"rows/{row.name}": runtime | rows[row.name] | about | ({"base": base} if row.from_base else {})
+            for row in params.trained_rows
+        },
     }

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
 from stage import conditions, row_and_seed, stage
+from safetensors.numpy import save_file
 
 from gpt2_shakespeare import disk, params, paths, runtime
 from gpt2_shakespeare.measure import kinds, losses

@@ -1,8 +1,8 @@
 """Losses of several seeds' models as one: their probabilities averaged, and a cache of the text mixed in."""
 
 import numpy as np
-from safetensors.numpy import load_file
 from stage import collect, no_arguments, stage
+from safetensors.numpy import load_file
 
 from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.baselines import ngram

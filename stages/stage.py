@@ -16,6 +16,22 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+KEPT = "nothing of this stage is kept, run it again"
+
+
+def _one_line_for_ctrl_c(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"{NAME}: stopped by Ctrl-C; {KEPT}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# At once, not in `stage`: the imports of a script take seconds. Python then ends by the signal, as a shell expects.
+NAME = Path(sys.argv[0]).stem
+sys.excepthook = _one_line_for_ctrl_c
+
 # The package that lies beside this script, whatever is installed: DVC hashes that one. `dvc exp run --queue` and
 # `--temp`, and a git worktree, run the stages of another tree than the one that was installed.
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -43,21 +59,6 @@ TEXTS = {
     "tinyshakespeare": "Tiny Shakespeare",
     "path": "a text of the user",
 }
-KEPT = "nothing of this stage is kept, run it again"
-
-
-def _one_line_for_ctrl_c(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        print(f"{NAME}: stopped by Ctrl-C; {KEPT}", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, trace)
-
-
-# At once, not in `stage`: the imports of a script take seconds. Python then ends by the signal, as a shell expects.
-NAME = Path(sys.argv[0]).stem
-sys.excepthook = _one_line_for_ctrl_c
 
 
 def stage(main: Callable[[], None]) -> None:
@@ -77,6 +78,7 @@ def stage(main: Callable[[], None]) -> None:
         threading.Thread(target=_end_with_dvc, args=(_ancestors(),), daemon=True).start()
     try:
         main()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done
     except UserError as error:
         sys.exit(f"{NAME}: {error}")
     except Interrupted as error:

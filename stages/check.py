@@ -11,7 +11,7 @@ import json
 
 from stage import stage, to_root
 
-from gpt2_shakespeare import params, paths
+from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.params import resolved
 from gpt2_shakespeare.params.layers import dotted
 
@@ -34,9 +34,7 @@ def main() -> None:
         return
     out = paths.fresh(paths.Paths(settings.scale).settings)
     for name, table in resolved.tables(settings).items():
-        file = out / f"{name}.json"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+        disk.write_json(out / f"{name}.json", table, indent=1)
 
 
 def shown(settings: params.Params, name: str, scale: str) -> str:

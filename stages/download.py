@@ -1,11 +1,10 @@
 """Fetch, write or copy the texts and tokenizer files that the scale needs."""
 
-import shutil
 from pathlib import Path
 
 from stage import no_arguments, stage
 
-from gpt2_shakespeare import params, paths
+from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.corpora import assets, pastiche
 from gpt2_shakespeare.corpora.fetch import fetch
 from gpt2_shakespeare.tokens.corpus import read_corpus
@@ -21,14 +20,14 @@ def main() -> None:
     if scale.corpus == "tinyshakespeare":
         wanted.append(assets.TINY_SHAKESPEARE)
     elif scale.corpus == "plays":
-        (raw / "plays.txt").write_text(pastiche.plays(), encoding="utf-8", newline="\n")
+        disk.write_text(raw / "plays.txt", pastiche.plays())
     else:
         read_corpus(Path(settings.corpus_path))  # fail here, where the file is named as the user named it
-        shutil.copy(settings.corpus_path, raw / "corpus.txt")
+        disk.install(Path(settings.corpus_path), raw / "corpus.txt")
     if scale.base.corpus == "novels":
         wanted += assets.NOVELS
     elif scale.base.corpus == "prose":
-        (raw / "prose.txt").write_text(pastiche.prose(), encoding="utf-8", newline="\n")
+        disk.write_text(raw / "prose.txt", pastiche.prose())
     if scale.tokenizer.source == "gpt2":  # for what is forgotten
         wanted.append(assets.WIKITEXT2_TEST)
     fetch(wanted, raw, partial=paths.DOWNLOADS)

@@ -1,13 +1,12 @@
 """Losses of one model, in fp32 whatever it was trained in. No training reads val."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
 from stage import conditions, row_and_seed, stage
 
-from gpt2_shakespeare import params, paths, runtime
+from gpt2_shakespeare import disk, params, paths, runtime
 from gpt2_shakespeare.measure import kinds, losses
 from gpt2_shakespeare.measure.forgetting import Forgetting
 from gpt2_shakespeare.measure.names import Names, name_probe
@@ -53,14 +52,14 @@ def main() -> None:
             )
             result |= {f"{name}_last": ended[name] for name in LOSSES}
             result |= training_facts(folder)
-    corpus = json.loads(at.corpus_facts.read_text())
+    corpus = disk.read_json(at.corpus_facts)
     result["bits_per_char"] = bits_per_char(
         result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
     )
     result |= {"parameters": model.n_params(), "block_size": model.config.block_size}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({part: each[part] for part in ("dev", "val")}, at.token_losses(row.name, seed))
-    out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+    with disk.aside(at.token_losses(row.name, seed)) as temp:
+        save_file({part: each[part] for part in ("dev", "val")}, temp)
+    disk.write_json(out, result, indent=2, sort_keys=True)
 
 
 def measure(model: GPT, tokens: dict[str, Tokens]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -73,7 +72,7 @@ def measure(model: GPT, tokens: dict[str, Tokens]) -> tuple[dict[str, float], di
 
 def training_facts(folder: Path) -> dict[str, float]:
     """What the table says of how the row was trained."""
-    facts = json.loads((folder / paths.TRAINING).read_text())
+    facts = disk.read_json(folder / paths.TRAINING)
     names = {"tokens_seen": "tokens", "steps": "step"}
     names |= {name: name for name in ("running_train_loss", "passes", "best_step", "max_steps")}
     return {name: facts[theirs] for name, theirs in names.items()}

@@ -1,12 +1,11 @@
 """Losses of the n-gram baselines: what counting the same tokens reaches."""
 
-import json
 from collections.abc import Callable
 
 import numpy as np
 from stage import no_arguments, stage
 
-from gpt2_shakespeare import params, paths
+from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.baselines import ngram
 from gpt2_shakespeare.baselines.cache import best_cache
 from gpt2_shakespeare.measure import kinds
@@ -18,7 +17,7 @@ from gpt2_shakespeare.tokens.files import Tokens, load_tokens
 def main() -> None:
     no_arguments(__doc__)
     at = paths.Paths(params.load().scale)
-    corpus = json.loads(at.corpus_facts.read_text())
+    corpus = disk.read_json(at.corpus_facts)
     vocab_size = corpus["vocab_size"]
     tokens = {part: load_tokens(at.tokens(part), vocab_size) for part in ("train", "dev", "val")}
     trigram = ngram.Ngram(tokens["train"], vocab_size)
@@ -40,7 +39,7 @@ def main() -> None:
         )
         if row == "trigram_cache":
             result |= {"cache_weight": cache.weight, "cache_size": cache.size}
-        at.baseline(row).write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+        disk.write_json(at.baseline(row), result, indent=2, sort_keys=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """Losses of several seeds' models as one: their probabilities averaged, and a cache of the text mixed in."""
 
-import json
-
 import numpy as np
 from safetensors.numpy import load_file
 from stage import collect, no_arguments, stage
 
-from gpt2_shakespeare import params, paths
+from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.baselines import ngram
 from gpt2_shakespeare.baselines.cache import best_cache
 from gpt2_shakespeare.measure import kinds
@@ -20,7 +18,7 @@ def main() -> None:
     settings = params.load()
     at = paths.Paths(settings.scale)
     collect(settings, at.data / "evaluation")
-    corpus = json.loads(at.corpus_facts.read_text())
+    corpus = disk.read_json(at.corpus_facts)
     tokens = {part: load_tokens(at.tokens(part), corpus["vocab_size"]) for part in ("train", "dev", "val")}
     masks = kinds.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
     paths.fresh(at.ensembles)
@@ -39,7 +37,7 @@ def main() -> None:
         result["bits_per_char"] = bits_per_char(
             result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
         )
-        at.ensemble(row.name).write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+        disk.write_json(at.ensemble(row.name), result, indent=2, sort_keys=True)
 
 
 if __name__ == "__main__":

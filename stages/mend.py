@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stage import no_arguments, stage, to_root
 
+from gpt2_shakespeare import disk
 from gpt2_shakespeare.errors import UserError
 
 LOCK, ASIDE = Path("dvc.lock"), Path("dvc.lock.broken")
@@ -27,7 +28,8 @@ def main() -> None:
             copy, source = from_git()
             LOCK.replace(ASIDE)
             if copy is not None:
-                LOCK.write_bytes(copy)
+                with disk.aside(LOCK) as temp:
+                    temp.write_bytes(copy)
             print(
                 f"mend: {LOCK} was broken, as a signal or a full disk leaves it while DVC writes it; it is now {ASIDE}, "
                 f"and {source}. `dvc repro` goes on: stages that are done come from DVC's run cache."

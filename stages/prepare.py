@@ -1,11 +1,10 @@
 """The tokenizer, and the token ids of train, dev and val, of our own base's corpus, and of other kinds of text."""
 
-import json
-import shutil
+from pathlib import Path
 
 from stage import no_arguments, stage
 
-from gpt2_shakespeare import params, paths
+from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.corpora import assets
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import tokenizer
@@ -28,7 +27,7 @@ def main() -> None:
     folder = paths.fresh(at.tokenizer)
     if scale.tokenizer.source == "gpt2":
         for asset in assets.GPT2_BPE:
-            shutil.copy(at.raw / asset.path, folder)
+            disk.install(at.raw / asset.path, folder / Path(asset.path).name)
         encoding = tokenizer.load(folder)
         parts = split(encode(encoding, [corpus]), scale.model.block_size)
     else:
@@ -47,7 +46,7 @@ def main() -> None:
         "tokens": {name: len(tokens) for name, tokens in parts.items()},
         "chars": {name: len(encoding.decode(tokens.tolist())) for name, tokens in parts.items()},
     }
-    at.corpus_facts.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    disk.write_json(at.corpus_facts, facts, indent=2, sort_keys=True)
 
 
 def _pretraining_texts(base: schema.Base, at: paths.Paths) -> dict[str, list[str]]:

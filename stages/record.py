@@ -5,12 +5,11 @@ threads and wall time. They are no outs of DVC: a slower machine must not make a
 """
 
 import hashlib
-import json
-import shutil
+from pathlib import Path
 
 from stage import no_arguments, stage
 
-from gpt2_shakespeare import params, paths
+from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.params import resolved
 
 
@@ -18,7 +17,7 @@ def main() -> None:
     no_arguments(__doc__)
     settings = params.load()
     at = paths.Paths(settings.scale)
-    shutil.copy("dvc.lock", at.metrics)
+    disk.install(Path("dvc.lock"), at.metrics / "dvc.lock")
     logs = sorted(at.log("").parent.glob("*.json"))
     facts = {
         "params": {"scale": settings.scale} | resolved.tables(settings)["report"],
@@ -26,9 +25,9 @@ def main() -> None:
             file.relative_to(at.raw).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted(at.raw.rglob("*.*"))
         },
-        "stages": {file.stem: json.loads(file.read_text()) for file in logs},
+        "stages": {file.stem: disk.read_json(file) for file in logs},
     }
-    (at.metrics / "conditions.json").write_text(json.dumps(facts, indent=1) + "\n")
+    disk.write_json(at.metrics / "conditions.json", facts, indent=1)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import io
-import json
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 sys.path.insert(0, str(SOURCE))
 
 import gpt2_shakespeare  # noqa: E402
+from gpt2_shakespeare import disk  # noqa: E402
 from gpt2_shakespeare.errors import Interrupted, UserError  # noqa: E402
 from gpt2_shakespeare.params import Params, Row  # noqa: E402
 from gpt2_shakespeare.paths import BASE_SEED, Paths  # noqa: E402
@@ -194,7 +194,7 @@ def conditions(log: Path, machine: "Runtime") -> Iterator[None]:
     facts: dict = {"commit": _commit(), **machine.facts()}
     yield
     facts["seconds"] = round(time.perf_counter() - started, 1)
-    log.write_text(json.dumps(facts, indent=2) + "\n")
+    disk.write_json(log, facts, indent=2)
 
 
 def train_into(

@@ -38,6 +38,7 @@ def prepare(to: Path) -> Path:
         for scale in params["scales"].values():
             scale["rows"] = {name: scale["rows"][name] for name in ("scratch", "finetune")}
 
+    to.mkdir(exist_ok=True)
     project = micro.copy(to)
     micro.edit(project, few_rows)
     return project

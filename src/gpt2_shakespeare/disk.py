@@ -40,7 +40,9 @@ def aside(target: Path, folder: bool = False) -> Iterator[Path]:
     Raises:
         OSError: of the disk, always with a number and the name of a file.
     """
-    temp = target.with_name(f".{target.name}.{os.getpid()}")
+    temp = target.with_name(
+        f".{target.name}.new"
+    )  # the same for all, so that what a kill leaves goes with the next run
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove(temp)

@@ -170,6 +170,16 @@ def test_a_corpus_too_short_is_refused_with_both_lengths():
         split(ramp(0), 8)
 
 
+@pytest.mark.parametrize("block_size", [2, 3, 31, 45, 128, 1024])
+def test_the_length_that_a_refusal_asks_for_is_enough_and_little_more_than_needed(block_size):
+    with pytest.raises(DataError) as caught:
+        split(ramp(10), block_size)
+    enough = int(re.search(r"lengthen it to ([\d,]+) tokens", str(caught.value))[1].replace(",", ""))
+    split(ramp(enough), block_size)
+    with pytest.raises(DataError):
+        split(ramp(enough - 30), block_size)
+
+
 # --- a tokenizer of the corpus's own -------------------------------------------------------------
 
 rng = np.random.default_rng(0)

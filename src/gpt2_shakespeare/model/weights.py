@@ -95,7 +95,9 @@ class Weights:
         for name, target in state.items():
             tensor = self._read(name)
             target.copy_(tensor.t() if name.endswith(TRANSPOSED) else tensor)
-            if not torch.isfinite(target).all():
+            if (
+                not torch.stack(torch.aminmax(target)).isfinite().all()
+            ):  # NaN is both; no copy as large as the tensor
                 raise ModelError(f"{self.file}: {name} holds numbers that are not finite")
         head, table = (self._read(name) if HEAD in self.places else None for name in (HEAD, "wte.weight"))
         if (

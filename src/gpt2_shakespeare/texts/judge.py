@@ -5,7 +5,6 @@ otherwise the figures can't be compared. Each text continues a prompt from val, 
 prompt in val.
 """
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import tiktoken
 
+from gpt2_shakespeare import disk
 from gpt2_shakespeare.baselines.ngram import Ngram
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.paths import Paths
@@ -61,8 +61,7 @@ def human(val: Tokens, settings: schema.Analysis, draw: int = 0) -> tuple[np.nda
 
 def write(out: Path, facts: dict[str, Any]) -> None:
     """Write facts as JSON, with floats rounded to DECIMALS."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(_rounded(facts), indent=1) + "\n")
+    disk.write_json(out, _rounded(facts), indent=1)
 
 
 def _rounded(value: Any) -> Any:

@@ -80,9 +80,10 @@ def split(tokens: Tokens, block_size: int) -> dict[str, Tokens]:
     parts = {"train": tokens[dev_end:val_start], "dev": tokens[:dev_end], "val": tokens[val_start:]}
     for name, part in parts.items():
         if len(part) <= block_size:
+            enough = math.ceil((block_size + 1) / 0.045) + 2  # dev is the shortest part, 5 % of nine tenths
             raise DataError(
-                f"the corpus is too short: its {name} part has {len(part)} tokens (of {len(tokens)}), "
-                f"and a window needs more than block_size {block_size}; lengthen it or lower block_size"
+                f"the corpus is too short: its {name} part has {len(part)} tokens (of {len(tokens)}), and a window needs "
+                f"more than block_size {block_size}; lengthen it to {enough:,} tokens or lower block_size"
             )
     return parts
 

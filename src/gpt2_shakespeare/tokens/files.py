@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gpt2_shakespeare import disk
 from gpt2_shakespeare.errors import UserError
 
 Tokens = np.ndarray  # (n,) uint16: token ids, in the order of the text
@@ -15,8 +16,11 @@ class DataError(UserError, ValueError):
 
 def save_tokens(path: Path, tokens: Tokens) -> None:
     """Write token ids to a .npy file; its folder is made if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, tokens)
+    with (
+        disk.aside(path) as temp,
+        open(temp, "wb") as file,
+    ):  # of a name, numpy would make one that ends in .npy
+        np.save(file, tokens)
 
 
 def load_tokens(path: Path, vocab_size: int) -> Tokens:

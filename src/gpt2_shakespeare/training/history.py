@@ -1,19 +1,18 @@
 """What a run writes beside its weights: a row for each evaluation, and how it ended."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from gpt2_shakespeare import disk
 from gpt2_shakespeare.training.state import Progress
 
 
 def write_history(file: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write the rows as CSV, with a column for every name that a row has."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys(name for row in rows for name in row)
-    with open(file, "w", newline="") as out:
+    with disk.aside(file) as temp, open(temp, "w", newline="") as out:
         writer = csv.DictWriter(out, fieldnames=list(names), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -29,4 +28,4 @@ def write_summary(file: Path, progress: Progress, *, max_steps: int, parameters:
     summary = {key: value for key, value in asdict(progress).items() if key not in passing}
     summary |= {key: progress.history[-1][key] for key in ("passes", "running_train_loss")}
     summary |= {"max_steps": max_steps, "parameters": parameters}
-    file.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")
+    disk.write_json(file, summary, indent=2, sort_keys=True)

@@ -57,6 +57,15 @@ def test_what_was_there_stays_if_writing_fails(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"] and target.read_text() == "old"
 
 
+def test_what_a_killed_process_has_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    left, living = tmp_path / ".file.999999999", tmp_path / f".file.{os.getppid()}"
+    for path in (left, living, tmp_path / ".file.swp", tmp_path / ".other.999999999"):
+        path.write_text("half")
+    disk.write_text(tmp_path / "file", "whole")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"file", living.name, ".file.swp", ".other.999999999"}
+
+
 def test_a_link_is_replaced_and_what_it_leads_to_is_not_written(tmp_path):
     """DVC's cache, with cache.type symlink or hardlink."""
     cache, soft, hard = (tmp_path / name for name in ("cache", "soft", "hard"))
@@ -106,8 +115,8 @@ except OSError as error:
 
 def test_numbers_that_json_lacks_are_not_written(tmp_path):
     for value in (float("nan"), float("inf")):
-        with pytest.raises(ValueError):
-            disk.write_json(tmp_path / "file", {"loss": value})
+        with pytest.raises(FileError, match=f"file: not written, as kinds.1.loss is {value}"):
+            disk.write_json(tmp_path / "file", {"kinds": [{"loss": 1.0}, {"loss": value}]})
     assert not list(tmp_path.iterdir())
     disk.write_json(tmp_path / "file", {"loss": 1.5}, indent=2)
     assert json.loads((tmp_path / "file").read_text()) == {"loss": 1.5}

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -19,7 +21,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # how Git LFS's stand
 
 
 class FileError(UserError, ValueError):
-    """A file can't be read; the message names it and the reason."""
+    """A file can't be read or written; the message names it and the reason."""
 
 
 # --- writing -----------------------------------------------------------------------------------------------------
@@ -45,7 +47,9 @@ def aside(target: Path, folder: bool = False) -> Iterator[Path]:
     )  # the same for all, so that what a kill leaves goes with the next run
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        remove(temp)
+        for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
+            if left == temp or not _runs(left.suffix[1:]):
+                remove(left)  # by a process that was killed
         temp.mkdir() if folder else temp.touch()
         mode = temp.stat().st_mode & 0o666
         yield temp
@@ -89,9 +93,21 @@ def write_json(target: Path, value: Any, **layout: Any) -> None:
         layout: of json.dumps.
 
     Raises:
-        ValueError: a number in it is not finite, which JSON doesn't have.
+        FileError: a number in it is not finite, which JSON doesn't have; the message names it.
     """
+    if wrong := _not_finite(value):
+        raise FileError(f"{target}: not written, as {wrong}, which is no figure")
     write_text(target, json.dumps(value, allow_nan=False, **layout) + "\n")
+
+
+def _not_finite(value: Any, name: str = "") -> str | None:
+    """The first number in a value for JSON that is not finite, by its keys; None if there is none."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{name or 'it'} is {value}"
+    if isinstance(value, dict | list | tuple):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        return next((w for key, v in pairs if (w := _not_finite(v, f"{name}.{key}".lstrip(".")))), None)
+    return None
 
 
 def remove(path: Path) -> None:
@@ -100,6 +116,17 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    """Whether there is a process of this number; True for what is no number."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except (ValueError, PermissionError):
+        pass
+    return True
 
 
 def _sync(path: Path) -> None:

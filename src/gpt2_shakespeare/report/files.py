@@ -1,16 +1,13 @@
 """Reading JSON, and writing a folder of results in one go."""
 
+import contextlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gpt2_shakespeare import disk
 from gpt2_shakespeare.errors import UserError
-from gpt2_shakespeare.paths import fresh
-
-ASIDE = ".new"  # inside the folder that is written, as a rename works within one file system only
 
 
 class ReportError(UserError, ValueError):
@@ -46,16 +43,14 @@ def write(folder: Path, contents: Mapping[str, bytes]) -> None:
 
     A folder inside it is replaced as a whole: a file that is no longer in it goes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = fresh(folder / ASIDE)
-    try:
-        for name, content in contents.items():
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            (aside / name).write_bytes(content)
-        for new in sorted(aside.iterdir()):
-            old = folder / new.name
-            if old.is_dir():
-                shutil.rmtree(old)
-            os.replace(new, old)
-    finally:
-        shutil.rmtree(aside)
+    tops: dict[str, dict[str, bytes]] = {}
+    for name, content in contents.items():
+        tops.setdefault(name.split("/")[0], {})[name] = content
+    with contextlib.ExitStack() as all_written:
+        for top, inside in tops.items():
+            is_folder = top not in inside
+            temp = all_written.enter_context(disk.aside(folder / top, folder=is_folder))
+            for name, content in inside.items():
+                file = temp / name.partition("/")[2] if is_folder else temp
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)

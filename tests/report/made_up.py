@@ -58,7 +58,7 @@ ENSEMBLES = [row.name for row in ROWS if row.kind == "ensemble"]
 
 def add_row(raw: dict[str, Any], name: str, **settings: Any) -> None:
     """Add a row that starts from the base, as a user would: in params.yaml alone."""
-    raw["rows"]["from_base"].append(name)
+    raw["rows"]["finetune"].append(name)
     raw["defaults"]["rows"][name] = {}
     for scale in raw["scales"].values():
         scale["rows"][name] = settings

@@ -285,7 +285,7 @@ def test_no_file_over_a_megabyte_and_no_weights_in_git():
 
 def test_every_fault_has_tests_that_exist():
     lines = re.findall(r"^\| (\d+) \|.*\|(.*)\|$", (ROOT / "docs/faults.md").read_text(), re.MULTILINE)
-    assert [int(number) for number, _ in lines] == list(range(1, 37))
+    assert [int(number) for number, _ in lines] == list(range(1, len(lines) + 1)) and len(lines) >= 36
     for number, cell in lines:
         file = ""
         for name in re.findall(r"`([^`]+)`", cell):

@@ -99,7 +99,7 @@ def opened_but_unlisted(project, notes):
         for stage in lock.values()
     }
     plumbing = ("params.yaml", "stages/stage.py", "src/gpt2_shakespeare/params", "src/gpt2_shakespeare/paths.py",
-                "src/gpt2_shakespeare/errors.py", "src/gpt2_shakespeare/__init__.py", ".checkpoints", "logs")  # fmt: skip
+                "src/gpt2_shakespeare/disk.py", "src/gpt2_shakespeare/errors.py", "src/gpt2_shakespeare/__init__.py", ".checkpoints", "logs")  # fmt: skip
     found, seen = set(), set()
     for file in notes.iterdir():
         for line in file.read_text().splitlines():

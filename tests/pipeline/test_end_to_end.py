@@ -104,7 +104,10 @@ def opened_but_unlisted(project, notes):
     for file in notes.iterdir():
         for line in file.read_text().splitlines():
             command, path = line.split("\t")
-            if command not in listed or "__pycache__" in path:
+            aside = any(
+                part.startswith(".") and part.endswith(".new") for part in Path(path).parts
+            )  # its own out
+            if command not in listed or "__pycache__" in path or aside:
                 continue
             seen.add(command)
             if not any(Path(path).is_relative_to(place) for place in (*listed[command], *plumbing)):

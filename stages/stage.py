@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import io
-import json
 import logging
 import os
 import signal
@@ -225,7 +224,7 @@ def train_into(
     about: tuple[str, str],
     history: Path | None = None,
 ) -> None:
-    """Run a training into an empty folder, from its last checkpoint where there is one.
+    """Run a training, from its last checkpoint where there is one; `out` is there when all of it is written.
 
     Args:
         about: what the model is trained on, and what it starts from, for the model card.
@@ -233,23 +232,25 @@ def train_into(
     """
     from gpt2_shakespeare.model.card import card
     from gpt2_shakespeare.model.complete import complete
-    from gpt2_shakespeare.paths import HISTORY, TRAINING, fresh
+    from gpt2_shakespeare.paths import TRAINING
     from gpt2_shakespeare.training.checkpoint import Checkpoints
 
-    history = history or out / HISTORY
-    title = f"{at.scale}: {name}"
+    title, writing = f"{at.scale}: {name}", contextlib.ExitStack()
 
     def finish(folder: Path) -> None:
-        summary = json.loads((folder / TRAINING).read_text())
+        summary = disk.read_json(folder / TRAINING)
         complete(folder, at.tokenizer, card(title, *about, trainer.settings.model_dump(), summary))
+        writing.close()  # before the checkpoints go
 
     checkpoints = Checkpoints(at.checkpoints(name), trainer.fingerprint(), checkpoint_interval)
     with interruptible() as interrupted:
         if trainer.ranks.rank:
             trainer.run(out, checkpoints, interrupted, history, finish)
         else:
-            with checkpoints.lock(), conditions(at.log(name), trainer.machine):
-                trainer.run(fresh(out), checkpoints, interrupted, history, finish)
+            with checkpoints.lock(), conditions(at.log(name), trainer.machine), writing:
+                disk.remove(out)
+                aside = writing.enter_context(disk.aside(out, folder=True))
+                trainer.run(aside, checkpoints, interrupted, history, finish)
 
 
 def in_processes(processes: int) -> None:

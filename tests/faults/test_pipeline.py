@@ -169,8 +169,15 @@ def test_a_full_disk_gets_one_line_and_leaves_no_part_of_a_file(project, command
     assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
     *_, last = done.stdout.strip().splitlines()
     assert last.startswith(f"{command.split()[0]}: ") and folder in last and "o space left on device" in last
-    shutil.rmtree(project / ".checkpoints", ignore_errors=True)
-    assert files(project) == before
+    model = project / "models/demo/scratch/1337"
+    goes = command.startswith("train") and not model.is_relative_to(
+        project / folder
+    )  # when a training begins
+    kept = {file for file in before if not goes or model not in file.parents}
+    assert files(project) == {file: before[file] for file in kept}
+    if kept != before.keys():
+        assert micro.stage(project, "train", "--row", "scratch", "--seed", "1337").returncode == 0
+        assert files(project) == before
 
 
 def test_a_stage_run_by_hand_writes_through_no_link(project):
@@ -238,9 +245,6 @@ def test_no_value_of_params_reaches_the_shell_unquoted(project, params):
         assert not (project / "hacked").exists(), done.stdout
     done = micro.run(project, "dvc", "repro")
     assert done.returncode != 0 and "params.yaml: seeds.0: Input should be a valid integer" in done.stdout
-    shutil.rmtree(project / "models/demo/scratch")
-    micro.run(project, "git", "checkout", "--quiet", "params.yaml")
-    micro.run(project, "dvc", "checkout")
 
 
 @pytest.mark.parametrize("scale", ["Demo", "demo.v2", "../../x", "x/y"])

@@ -22,12 +22,14 @@ def _one_line_for_ctrl_c(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     if issubclass(kind, KeyboardInterrupt):
-        print(f"{NAME}: stopped by Ctrl-C; {KEPT}", file=sys.stderr)
+        print(f"{NAME}: stopped by Ctrl-C; {KEPT}", file=sys.stderr, flush=True)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # and end by the signal, wherever in an import it came
+        os.kill(os.getpid(), signal.SIGINT)
     else:
         sys.__excepthook__(kind, error, trace)
 
 
-# At once, not in `stage`: the imports of a script take seconds. Python then ends by the signal, as a shell expects.
+# At once, not in `stage`: the imports of a script take seconds.
 NAME = Path(sys.argv[0]).stem
 sys.excepthook = _one_line_for_ctrl_c
 

@@ -1,5 +1,7 @@
 """A scratch copy of the project whose built-in scale trains in seconds, for tests that run whole stages."""
 
+import io
+import json
 import os
 import shutil
 import subprocess
@@ -7,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
@@ -57,8 +60,14 @@ def edit(project: Path, change) -> None:
     yaml = YAML()
     params = yaml.load(file.read_text())
     change(params)
-    with open(file, "w") as stream:
-        yaml.dump(params, stream)
+    text = io.StringIO()
+    yaml.dump(params, text)
+    try:
+        YAML(typ="safe").load(text.getvalue())
+    except YAMLError:  # a list with a comment that was emptied is written wrongly: without comments then
+        text = io.StringIO()
+        yaml.dump(json.loads(json.dumps(params)), text)
+    file.write_text(text.getvalue())
 
 
 def environment(project: Path) -> dict[str, str]:

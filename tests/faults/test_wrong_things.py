@@ -142,6 +142,7 @@ def test_a_gpu_that_is_not_there(prepared, params):
 
 def test_an_output_folder_that_is_read_only(prepared):
     """Found before training; a mount in a namespace of our own, as root may write to any plain folder."""
+    assert micro.stage(prepared, "prepare").returncode == 0
     (prepared / "models").mkdir(exist_ok=True)
     done = micro.run(
         prepared, "unshare", "--mount", "--map-root-user", "sh", "-c",

@@ -15,6 +15,7 @@ from gpt2_shakespeare.model import GPT, ModelError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts import sampling
 from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.json_tokenizer import fits
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
     encoding = tokenizer.load(args.tokenizer or at.tokenizer)
     folder = args.model or at.model("finetune", settings.seeds[0])
     model = GPT.from_pretrained(folder).to(machine.device)
-    if model.config.vocab_size != encoding.n_vocab:
+    if not fits(encoding, model.config.vocab_size):
         raise ModelError(
             f"{folder}: the model has {model.config.vocab_size} token types and the tokenizer {encoding.n_vocab}; "
             "name the model's own with --tokenizer"

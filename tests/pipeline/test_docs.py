@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", ROOT / "data/README.md", *sorted((ROOT / "docs").gl
 ABOVE = [ROOT, ROOT / "src/gpt2_shakespeare", ROOT / "tests"]
 # Made by the pipeline or by a user, or in a mirror of downloads
 MADE = ("models/", "logs/", ".checkpoints/", "data/own/base/", "metrics/paper/")
-MIRRORED = ("tinyshakespeare/", "gpt2/", "wikitext-2/")
+MIRRORED = ("tinyshakespeare/", "gpt2/", "wikitext-2/", "packages/")
 # What models and conditions have, named without its folder
 WRITTEN = {
     "metrics/<scale>/",
@@ -27,6 +27,8 @@ WRITTEN = {
     "model.safetensors",
     "config.json",
     "encoder.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
 }
 ENDINGS = ("py", "md", "yaml", "csv", "png", "json", "lock", "toml", "j2", "txt")
 

@@ -245,6 +245,10 @@ class FineTuning(Training):
         return self.block_size
 
 
+class SameShape(FineTuning):
+    """A model of the base's shape from random weights: what differs from fine-tuning is the pretraining alone."""
+
+
 class LoRA(FineTuning):
     """Fine-tuning of low-rank adapters (Hu et al. 2021); everything else is frozen."""
 

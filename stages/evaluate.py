@@ -1,4 +1,4 @@
-"""Losses of one model, in fp32 whatever it was trained in. No training reads val."""
+"""Losses of one model, in the precision of evaluation whatever it was trained in. No training reads val."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def main() -> None:
     settings = params.load()
     row, seed = row_and_seed(__doc__, (row for row in settings.rows if row.has_model))
     at = paths.Paths(settings.scale)
-    machine = runtime.start(settings.at_scale.runtime)
+    machine = runtime.start(settings.at_scale.runtime.for_evaluation())
     folder = at.model(row.name, seed)
     model = load_model(folder).to(machine.device)
     tokens = {part: load_tokens(at.tokens(part), model.vocab_size) for part in ("train", "dev", "val")}
@@ -37,7 +37,7 @@ def main() -> None:
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
     out = at.evaluation(row.name, seed)
-    with conditions(at.log(f"evaluate-{out.stem}"), machine):
+    with conditions(at.log(f"evaluate-{out.stem}"), machine), machine.autocast():
         result, each = measure(model, tokens)
         result |= kinds.split_losses(each["val"], masks)
         base = load_model(at.base).to(machine.device)

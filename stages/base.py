@@ -11,6 +11,7 @@ from gpt2_shakespeare.model.complete import complete
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import hugging_face, tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
+from gpt2_shakespeare.tokens.json_tokenizer import fits
 from gpt2_shakespeare.training.plan import new_model
 from gpt2_shakespeare.training.trainer import Trainer
 
@@ -39,7 +40,7 @@ def main() -> None:
         else:
             folder = Path(settings.base_path)
         model = GPT.from_pretrained(folder)
-        if model.config.vocab_size != vocab_size:
+        if not fits(encoding, model.config.vocab_size):
             raise ModelError(
                 f"{folder}: the base has {model.config.vocab_size} token types and the tokenizer {vocab_size}; "
                 "for a base with GPT-2's own tokens set tokenizer.source to gpt2 and vocab_size to 50257"

@@ -15,6 +15,7 @@ from gpt2_shakespeare.model import ModelError, load_model
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts import sampling
 from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.json_tokenizer import fits
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
     encoding = tokenizer.load(args.tokenizer or at.tokenizer)
     folder = args.model or at.model("finetune", settings.seeds[0])
     model = load_model(folder).to(machine.device)
-    if model.vocab_size < encoding.n_vocab:
+    if not fits(encoding, model.vocab_size):
         raise ModelError(
             f"{folder}: the model has {model.vocab_size} token types and the tokenizer {encoding.n_vocab}; "
             "name the model's own with --tokenizer"

@@ -10,6 +10,7 @@ TRAINING = "training.json"  # how training ended
 LAST = "last"  # weights of the last step, there only if the best ones are of an earlier step
 
 DOWNLOADS = Path(".downloads")  # partial downloads: outside DVC's outs, which DVC deletes before a stage runs
+GGUF = "model.gguf"  # in Paths.raw_base, where the base is of a package
 BASE_SEED = 0  # the base is one model for all seeds
 
 
@@ -41,6 +42,11 @@ class Paths:
     def raw(self) -> Path:
         """The texts and the tokenizer's files, as `download` fetched or made them."""
         return self.data / "raw"
+
+    @property
+    def raw_base(self) -> Path:
+        """What `download` fetched of the base: model and tokenizer, or of one in `base_path` the tokenizer alone."""
+        return self.raw / "base"
 
     @property
     def corpus(self) -> Path:

@@ -170,6 +170,48 @@ def test_a_base_from_elsewhere_needs_no_corpus_and_no_pretraining():
     assert found.base.corpus is None and found.pretraining is None
 
 
+def with_base(tokenizer, base):
+    """params.yaml with a scale laptop of this tokenizer and base."""
+    raw = changed("scales.laptop.tokenizer", tokenizer)
+    return changed("scales.laptop.base", base, raw)
+
+
+PACKAGE = {"source": "package", "package": "smollm2-135m"}
+
+
+@pytest.mark.parametrize("base", [PACKAGE, {"source": "hub"}, {"source": "path"}])
+def test_the_tokenizer_of_a_base_has_no_size_of_ours(base):
+    found = params.parse(with_base({"source": "base"}, base)).scales["laptop"].settings
+    assert (found.tokenizer.vocab_size, found.pretraining, found.base.corpus) == (None, None, None)
+    assert params.parse(with_base({"source": "base", "vocab_size": None}, base))
+    (line,) = problems(with_base({"source": "base", "vocab_size": 49152}, base))
+    assert line.startswith(
+        "params.yaml: scales.laptop.tokenizer.vocab_size: the base's tokenizer has its own"
+    )
+
+
+def test_another_source_leaves_the_package_unread():
+    found = params.parse(with_base({"source": "base"}, PACKAGE | {"source": "hub"}))
+    assert found.scales["laptop"].settings.base.package is None
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "base", "wanted"),
+    [
+        ({"source": "bpe"}, {"source": "path"}, "tokenizer.vocab_size: how many types the tokenizer learns"),
+        ({"source": "gpt2"}, {"source": "path"}, "tokenizer.vocab_size: GPT-2's own tokenizer has 50257 types"),
+        ({"source": "base"}, {"source": "pretrain", "corpus": "novels"}, "tokenizer: a base that is pretrained here"),
+        ({"source": "gpt2", "vocab_size": 50257}, PACKAGE, "tokenizer: a base from a package reads its own"),
+        ({"source": "base"}, {"source": "package"}, "base.package: smollm2-135m, where base.source is package"),
+        ({"source": "base"}, PACKAGE | {"package": "me"}, "base.package: Input should be 'smollm2-135m'"),
+        ({"source": "own"}, {"source": "path"}, "tokenizer.source: Input should be 'bpe', 'gpt2' or 'base'"),
+    ],
+)  # fmt: skip
+def test_a_tokenizer_and_a_base_that_do_not_fit_get_one_line(tokenizer, base, wanted):
+    (line,) = problems(with_base(tokenizer, base))
+    assert line.startswith(f"params.yaml: scales.laptop.{wanted}")
+
+
 def test_a_setting_that_no_layer_has_is_missing_in_every_row():
     found = problems(changed("defaults.training.weight_decay", MISSING))
     assert f"params.yaml: {SCRATCH}.weight_decay: missing" in found

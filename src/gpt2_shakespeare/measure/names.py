@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import tiktoken
 import torch
 from torch import Tensor
 
@@ -14,13 +13,14 @@ from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.model.loss import token_losses
 from gpt2_shakespeare.runtime import evaluating
 from gpt2_shakespeare.tokens.files import Tokens
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 NEUTRAL_PROMPTS, NEUTRAL_TOKENS = 4, 16  # prompts from each text of another kind, and the length of each
 TOKENS_PER_BATCH = 16_384  # of a forward pass; the speakers of Tiny Shakespeare fit into one
 
 
 def name_probe(
-    encoding: tiktoken.Encoding, train: Tokens, others: Iterable[Tokens]
+    encoding: Encoding, train: Tokens, others: Iterable[Tokens]
 ) -> tuple[list[list[int]], np.ndarray]:
     """The arguments of `Names`: train's headings in alphabetical order, and neutral prompts.
 

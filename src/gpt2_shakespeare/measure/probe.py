@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-import tiktoken
-
 from gpt2_shakespeare.measure.forgetting import Forgetting
 from gpt2_shakespeare.measure.names import Names, name_probe
 from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.tokens.files import Tokens
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 
 class Probe:
@@ -26,7 +25,7 @@ class Probe:
     def __init__(
         self,
         base: LanguageModel,
-        encoding: tiktoken.Encoding,
+        encoding: Encoding,
         train: Tokens,
         texts: Mapping[str, Tokens],
         max_tokens: int,

@@ -13,7 +13,9 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
     """Name of the file, without its ending -> what stands in it."""
     scale = params.at_scale.model_dump(exclude={"checkpoint_interval"})  # no result depends on that
     base, runtime = scale["base"], {"runtime": scale["runtime"]}
-    corpus = {"source": base["source"], "corpus": base["corpus"]}
+    corpus = {key: base[key] for key in ("source", "corpus", "package")}
+    # what no one fetches must not make the texts stale
+    corpus |= {key: base[key] if base["source"] == "hub" else None for key in ("repo", "revision")}
     shared = {
         "seeds": params.seeds,
         "ensembles": {row.name: [row.of, row.cached] for row in params.ensembles},

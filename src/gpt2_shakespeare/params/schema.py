@@ -101,13 +101,20 @@ class Runtime(Table):
 
 
 class Tokenizer(Table):
-    source: Literal["bpe", "gpt2"]
-    vocab_size: Annotated[int, Field(ge=257, le=65536, strict=True)]  # 256 bytes, <|endoftext|>, merges
+    """Trained on the corpus (`bpe`), GPT-2's own, or the base's."""
+
+    source: Literal["bpe", "gpt2", "base"]
+    # 256 bytes, <|endoftext|>, merges; none where the base brings its own
+    vocab_size: Annotated[int, Field(ge=257, le=65536, strict=True)] | None = None
 
     @model_validator(mode="after")
-    def _gpt2_has_one_size(self) -> "Tokenizer":
+    def _its_size_is_known(self) -> "Tokenizer":
         if self.source == "gpt2" and self.vocab_size != 50257:
             raise ValueError("vocab_size: GPT-2's own tokenizer has 50257 types; set vocab_size to 50257")
+        if self.source == "bpe" and self.vocab_size is None:
+            raise ValueError("vocab_size: how many types the tokenizer learns, where tokenizer.source is bpe")
+        if self.source == "base" and self.vocab_size is not None:
+            raise ValueError("vocab_size: the base's tokenizer has its own; leave it empty")
         return self
 
 
@@ -218,25 +225,32 @@ class Pretraining(FromScratch):
 
 
 class Base(Table):
-    """Where the pretrained model comes from: the hub, the folder `base_path`, or our own pretraining on a corpus."""
+    """Where the pretrained model comes from: the hub, the folder `base_path`, a Python package that has one in it, or our
+    own pretraining on a corpus."""
 
-    source: Literal["hub", "path", "pretrain"]
+    source: Literal["hub", "path", "package", "pretrain"]
+    package: Literal["smollm2-135m"] | None = None  # its name in corpora/assets.yaml
     corpus: Literal["prose", "novels"] | None = None
     repo: Annotated[str, Field(min_length=1)]
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 
     @model_validator(mode="before")
     @classmethod
-    def _another_source_has_no_corpus(cls, values: Any) -> Any:
+    def _of_the_source_alone(cls, values: Any) -> Any:
         """`-S scales.laptop.base.source=path` leaves the corpus of our own pretraining there: nobody reads it then."""
-        if isinstance(values, dict) and values.get("source") in ("hub", "path"):
-            return {key: value for key, value in values.items() if key != "corpus"}
+        if isinstance(values, dict) and values.get("source") in ("hub", "path", "package", "pretrain"):
+            other = {"corpus": "pretrain", "package": "package"}
+            return {
+                key: v for key, v in values.items() if other.get(key, values["source"]) == values["source"]
+            }
         return values
 
     @model_validator(mode="after")
     def _pretraining_has_a_corpus(self) -> "Base":
         if self.source == "pretrain" and self.corpus is None:
             raise ValueError("corpus: prose or novels, where base.source is pretrain")
+        if self.source == "package" and self.package is None:
+            raise ValueError("package: smollm2-135m, where base.source is package")
         return self
 
 
@@ -273,6 +287,18 @@ class Scale(Table):
     model: Model  # the shape of our own models, unless a row says otherwise; no window is longer than its block_size
     base: Base
     pretraining: Pretraining | None  # of our own base
+
+    @model_validator(mode="after")
+    def _the_tokenizer_fits_the_base(self) -> "Scale":
+        if self.tokenizer.source == "base" and self.base.source == "pretrain":
+            raise ValueError(
+                "tokenizer: a base that is pretrained here has no tokenizer of its own; source bpe or gpt2"
+            )
+        if self.tokenizer.source != "base" and self.base.source == "package":
+            raise ValueError(
+                "tokenizer: a base from a package reads its own tokenizer only; source base, vocab_size empty"
+            )
+        return self
 
 
 class Ensemble(Table):

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-import tiktoken
 import torch
 from torch import Tensor
 
 from gpt2_shakespeare.model import LanguageModel, ModelError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.runtime import evaluating
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 CANDIDATES = (128, 1024, 8192)  # tokens that are enough for top_p often, nearly always, and almost certainly
 BATCH = 32  # texts sampled at once; memory depends on it, the texts don't
@@ -71,7 +71,7 @@ def generate(
 
 def continuations(
     model: LanguageModel,
-    encoding: tiktoken.Encoding,
+    encoding: Encoding,
     prompt: str,
     seeds: Sequence[int],
     settings: schema.Sampling,
@@ -91,7 +91,7 @@ def continuations(
 
 
 def for_prompts(
-    model: LanguageModel, encoding: tiktoken.Encoding, settings: schema.Sampling
+    model: LanguageModel, encoding: Encoding, settings: schema.Sampling
 ) -> list[dict[str, str | int]]:
     """samples_per_prompt continuations of every prompt, each with its prompt and a seed of its own."""
     found: list[dict[str, str | int]] = []

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tiktoken
 
 from gpt2_shakespeare import runtime
 from gpt2_shakespeare.model import GPT, GPTConfig, LanguageModel, load_model
@@ -18,6 +17,7 @@ from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.batches import Batches
 from gpt2_shakespeare.tokens.files import Tokens
 from gpt2_shakespeare.tokens.renaming import Renaming
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 
 def new_model(settings: schema.FromScratch, vocab_size: int, seed: int) -> GPT:
@@ -28,7 +28,7 @@ def new_model(settings: schema.FromScratch, vocab_size: int, seed: int) -> GPT:
 
 
 def starting_model(
-    settings: schema.FromScratch | schema.FineTuning, encoding: tiktoken.Encoding, base: Path, seed: int
+    settings: schema.FromScratch | schema.FineTuning, encoding: Encoding, base: Path, seed: int
 ) -> LanguageModel:
     """The model that a row's training starts from: random weights, in a shape of its own or in the base's, or the base.
 

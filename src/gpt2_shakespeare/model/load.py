@@ -28,6 +28,17 @@ def random_model(folder: Path, **dropout: float) -> LanguageModel:
     return GPT(files.read_config(folder, **dropout)) if kind is GPT else kind.random(folder, **dropout)
 
 
+def read_shape(folder: Path) -> tuple[int, int]:
+    """The block_size and the vocab_size of a model, from its config.json; raises ModelError as `load_model`."""
+    if _class_of(folder) is GPT:
+        ours = files.read_config(folder)
+        return ours.block_size, ours.vocab_size
+    from gpt2_shakespeare.model import pretrained_checks
+
+    config = pretrained_checks.read_config(folder)
+    return pretrained_checks.positions(config), config.vocab_size
+
+
 def _class_of(folder: Path):
     try:
         found = disk.read_json(folder / files.CONFIG)

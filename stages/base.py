@@ -32,13 +32,7 @@ def main() -> None:
         return
     out = paths.fresh(at.base)
     with conditions(at.log("base"), machine):
-        if scale.base.source == "hub":
-            # here: what is pinned by hash can't change with this module
-            from gpt2_shakespeare.corpora.hub import fetch_hub
-
-            folder = fetch_hub(scale.base.repo, scale.base.revision, paths.DOWNLOADS / "hub")
-        else:
-            folder = Path(settings.base_path)
+        folder = base_folder(settings, at)
         model = GPT.from_pretrained(folder)
         if not fits(encoding, model.config.vocab_size):
             raise ModelError(
@@ -58,6 +52,11 @@ def main() -> None:
             at.tokenizer,
             card(f"{at.scale}: base", "a corpus of others", described(scale.base), None, None),
         )
+
+
+def base_folder(settings: params.Params, at: paths.Paths) -> Path:
+    """The folder that holds the base: the user's own, or what `download` has brought (a GGUF as paths.GGUF)."""
+    return Path(settings.base_path) if settings.at_scale.base.source == "path" else at.raw_base
 
 
 def pretraining(

@@ -214,6 +214,8 @@ def described(base: Base) -> str:
     """The base, for a model card."""
     if base.source == "pretrain":
         return f"a base of this project, pretrained on {TEXTS[str(base.corpus)]}; it is not GPT-2"
+    if base.source == "package":
+        return f"{base.package}, from a Python package"
     return f"{base.repo} at revision {base.revision}" if base.source == "hub" else "a model of the user"
 
 

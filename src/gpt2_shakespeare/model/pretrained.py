@@ -1,6 +1,7 @@
 """Any causal language model that transformers builds, from a folder in Hugging Face format: never with code from there."""
 
 import contextlib
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,8 +193,11 @@ class Pretrained(LanguageModel):
         with disk.aside(folder / weights.WEIGHTS) as temp:
             save_file(tensors, temp, metadata={"format": "pt"})
         settings = json.loads(self.hf_config.to_json_string(use_diff=True))
-        for key in ("transformers_version", "_name_or_path"):
-            settings.pop(key, None)
+        settings = {
+            key: value
+            for key, value in settings.items()
+            if not key.startswith("_") and key != "transformers_version"
+        }
         settings |= {"architectures": [self.kind], "dtype": "float32"}
         disk.write_json(folder / CONFIG, settings, indent=2, sort_keys=True)
 
@@ -218,7 +222,8 @@ def _quiet() -> Iterator[None]:
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
-        yield
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
     finally:
         logging.set_verbosity(verbosity)
         logging.enable_progress_bar()

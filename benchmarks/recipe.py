@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure import losses
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
 from gpt2_shakespeare.training.plan import starting_model
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 progress = trainer.run(Path(folder))
                 last = Path(folder) / paths.LAST
-                ended = GPT.from_pretrained(last) if last.is_dir() else model
+                ended = load_model(last) if last.is_dir() else model
                 line = {
                     "section": args.section, "variant": variant, "label": label, "seed": seed,
                     "dev_loss": round(losses.exact_loss(model, dev), 4),

@@ -265,6 +265,7 @@ def runtime_settings(args: argparse.Namespace) -> schema.Runtime:
         processes=1,
         threads=args.threads,
         precision=args.precision or ("bf16" if cuda or runtime.cpu_has_bf16() else "fp32"),
+        evaluation_precision="fp32",
         compile=False,
     )
 

@@ -1,13 +1,14 @@
-"""The pretrained model that fine-tuning starts from: from the hub, from a folder, or pretrained here."""
+"""The pretrained model that fine-tuning starts from: what `download` brought, a user's own, or pretrained here."""
 
 from pathlib import Path
 
 from stage import TEXTS, conditions, described, in_processes, no_arguments, stage, train_into
 
-from gpt2_shakespeare import params, paths, runtime
-from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare import disk, params, paths, runtime
+from gpt2_shakespeare.model import ModelError, load_model
 from gpt2_shakespeare.model.card import card
 from gpt2_shakespeare.model.complete import complete
+from gpt2_shakespeare.model.pretrained import Pretrained
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import hugging_face, tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
@@ -30,22 +31,26 @@ def main() -> None:
         about = (TEXTS[str(scale.base.corpus)], "random weights")
         train_into(at.base, trainer, at, "base", scale.checkpoint_interval, about)
         return
-    out = paths.fresh(at.base)
-    with conditions(at.log("base"), machine):
+    disk.remove(at.base)
+    with disk.aside(at.base, folder=True) as out, conditions(at.log("base"), machine):
         folder = base_folder(settings, at)
-        model = GPT.from_pretrained(folder)
-        if not fits(encoding, model.config.vocab_size):
+        gguf = folder / paths.GGUF
+        model = Pretrained.from_gguf(gguf) if gguf.exists() else load_model(folder)
+        if not fits(encoding, model.vocab_size):
             raise ModelError(
-                f"{folder}: the base has {model.config.vocab_size} token types and the tokenizer {vocab_size}; "
-                "for a base with GPT-2's own tokens set tokenizer.source to gpt2 and vocab_size to 50257"
+                f"{folder}: the base has {model.vocab_size} token types and the tokenizer {vocab_size}; "
+                "for a base with tokens of its own set tokenizer.source to base and leave vocab_size out"
             )
-        longest = max(row.settings.longest_window for row in settings.trained_rows if row.from_base)
-        if model.config.block_size < longest:
+        longest = max(row.settings.longest_window for row in settings.trained_rows if row.needs_base)
+        if model.block_size < longest:
             raise ModelError(
-                f"{folder}: the base has block_size {model.config.block_size}, and a row is fine-tuned on windows of "
+                f"{folder}: the base has block_size {model.block_size}, and a row is fine-tuned on windows of "
                 f"{longest}; lower that row's block_size"
             )
-        hugging_face.refuse_other(folder, encoding)
+        if scale.tokenizer.source != "base":
+            hugging_face.refuse_other(folder, encoding)
+        if isinstance(model, Pretrained):
+            model.block_size = scale.model.block_size
         model.save_pretrained(out)
         complete(
             out,

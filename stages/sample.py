@@ -11,7 +11,7 @@ from pathlib import Path
 from stage import stage, to_root
 
 from gpt2_shakespeare import params, paths, runtime
-from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.model import ModelError, load_model
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts import sampling
 from gpt2_shakespeare.tokens import tokenizer
@@ -45,10 +45,10 @@ def main() -> None:
     machine = runtime.start(settings.at_scale.runtime)
     encoding = tokenizer.load(args.tokenizer or at.tokenizer)
     folder = args.model or at.model("finetune", settings.seeds[0])
-    model = GPT.from_pretrained(folder).to(machine.device)
-    if not fits(encoding, model.config.vocab_size):
+    model = load_model(folder).to(machine.device)
+    if not fits(encoding, model.vocab_size):
         raise ModelError(
-            f"{folder}: the model has {model.config.vocab_size} token types and the tokenizer {encoding.n_vocab}; "
+            f"{folder}: the model has {model.vocab_size} token types and the tokenizer {encoding.n_vocab}; "
             "name the model's own with --tokenizer"
         )
     seeds = range(wanted.seed, wanted.seed + wanted.samples_per_prompt)

@@ -4,7 +4,7 @@ import numpy as np
 from stage import conditions, row_and_seed, stage
 
 from gpt2_shakespeare import params, paths, runtime
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.texts import judge, sampling
 from gpt2_shakespeare.tokens import tokenizer
 
@@ -15,7 +15,7 @@ def main() -> None:
     at, analysis = paths.Paths(settings.scale), settings.analysis
     decoding = {"temperature": settings.sample.temperature, "top_p": settings.sample.top_p}
     machine = runtime.start(settings.at_scale.runtime)
-    model = GPT.from_pretrained(at.model(row.name, seed)).to(machine.device)
+    model = load_model(at.model(row.name, seed)).to(machine.device)
     jury = judge.Judge.read(at)
 
     out = at.texts(row.name, seed)

@@ -209,7 +209,7 @@ def test_a_changed_setting_makes_only_its_stages_stale(project):
     grid = {"decode_base@base-0", *(at_work("decode", row, 1337) for row in ROWS)}
     assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"report", *texts}
     assert stale(lambda p: p["analysis"].update(samples=4)) == {"texts_human", "report", *texts, *grid}
-    assert stale(lambda p: p["scales"]["laptop"]["rows"]["scratch"].update(learning_rate=1e-3)) == set()
+    assert stale(lambda p: p["scales"]["novels"]["rows"]["scratch"].update(learning_rate=1e-3)) == set()
     assert micro.stage(project, "check").returncode == 0
 
 

@@ -39,7 +39,7 @@ HUMAN = {
 
 
 def params(
-    scale: str = "laptop", seeds: tuple[int, ...] = (1337,), change=None, **base: str | None
+    scale: str = "novels", seeds: tuple[int, ...] = (1337,), change=None, **base: str | None
 ) -> Params:
     """params.yaml with some keys changed: those of the scale's `base`, and what `change` does to the parsed file."""
     raw = copy.deepcopy(RAW) | {"scale": scale, "seeds": list(seeds)}
@@ -159,7 +159,7 @@ def file(at: Paths, row: str, seed: int | None = None) -> Path:
 
 
 def fill(
-    scale: str = "laptop",
+    scale: str = "novels",
     seeds: tuple[int, ...] = (1337,),
     corpus: str = "tinyshakespeare",
     rows: tuple[Row, ...] = ROWS,

@@ -29,6 +29,7 @@ def test_todays_rows_have_their_colours():
     assert {row: looks[row].colour for row in TRAINED} == {
         "scratch": "#D55E00",
         "scratch_tuned": "#E69F00",
+        "scratch_same": "#603000",
         "finetune": "#56B4E9",
         "finetune_long": "#0072B2",
         "finetune_tuned": "#009E73",

@@ -103,7 +103,7 @@ def test_a_row_without_a_good_evaluation_is_missing_and_says_why(damage, reason)
     assert notes == f"missing: {path}: {reason}"
     assert figures(at).loc["finetune"].drop("notes").isna().all()
     assert "finetune" not in set(pd.read_csv(at.metrics / "curves.csv")["row"])
-    assert f"missing: {path}" in summary("laptop")
+    assert f"missing: {path}" in summary("novels")
 
 
 def test_one_missing_seed_makes_the_row_missing():
@@ -232,9 +232,9 @@ def test_heading_names_what_was_compared():
     change(at.evaluation("base", 1), parameters=124_439_808)
     write(params(seeds=(2, 1), source="hub", corpus=None))
     assert (at.metrics / "table.md").read_text(encoding="utf-8").splitlines()[0] == (
-        "# Scale laptop: Tiny Shakespeare (288,996 train, 15,226 dev, 33,803 val tokens); "
+        "# Scale novels: Tiny Shakespeare (288,996 train, 15,226 dev, 33,803 val tokens); "
         "base: openai-community/gpt2; base 124M parameters; "
-        "scratch, scratch_tuned, finetune, finetune_long, finetune_tuned and finetune_lora 7M parameters; seeds 1, 2"
+        "scratch, scratch_tuned, scratch_same, finetune, finetune_long, finetune_tuned and finetune_lora 7M parameters; seeds 1, 2"
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gpt2_shakespeare.measure.forgetting import Forgetting
 from gpt2_shakespeare.measure.names import Names, name_probe
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.tokens.files import Tokens
 from gpt2_shakespeare.tokens.tokenizer import Encoding
 
@@ -24,7 +24,7 @@ class Probe:
 
     def __init__(
         self,
-        base: GPT,
+        base: LanguageModel,
         encoding: Encoding,
         train: Tokens,
         texts: Mapping[str, Tokens],
@@ -34,5 +34,5 @@ class Probe:
         self.forgetting = Forgetting(base, texts, max_tokens)
         self.names = Names(*name_probe(encoding, train, texts.values()))
 
-    def __call__(self, model: GPT) -> dict[str, float]:
+    def __call__(self, model: LanguageModel) -> dict[str, float]:
         return self.forgetting.measure(model) | self.names.measure(model)

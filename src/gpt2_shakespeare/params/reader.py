@@ -25,7 +25,11 @@ LAYERS = ("defaults", "scales")  # keys at the top of params.yaml that are merge
 # What a scale's table, and `defaults`, may hold beside the keys of schema.Scale
 SCALE_LAYERS = ("training", "finetuning", "pretraining", "rows")
 DEFAULT_LAYERS = ("training", "rows")
-KINDS: dict[str, type[schema.FineTuning]] = {"finetune": schema.FineTuning, "lora": schema.LoRA}
+KINDS: dict[str, type[schema.FineTuning]] = {
+    "finetune": schema.FineTuning,
+    "lora": schema.LoRA,
+    "random": schema.SameShape,
+}
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ class Reader:
             return
         base = scale.pretraining.model.block_size
         for row in rows:
-            if row.from_base and base < longest[row.name] <= scale.model.block_size:
+            if row.needs_base and base < longest[row.name] <= scale.model.block_size:
                 self.problems.append(
                     f"{dotted((*place, 'rows', row.name))}: windows of {longest[row.name]} tokens are above the "
                     f"base's, {base} (pretraining.model.block_size)"

@@ -41,7 +41,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         | {"rows": rows, "sample": sample, "analysis": analysis}
         | {"corpus_path": params.corpus_path, "base_path": params.base_path},
         **{
-            f"rows/{row.name}": runtime | rows[row.name] | about | ({"base": base} if row.from_base else {})
+            f"rows/{row.name}": runtime | rows[row.name] | about | ({"base": base} if row.needs_base else {})
             for row in params.trained_rows
         },
     }

@@ -92,7 +92,12 @@ class Runtime(Table):
     processes: Count  # that share a training on this machine
     threads: Annotated[int, Field(gt=0, le=1024, strict=True)]
     precision: Literal["fp32", "bf16", "fp16"]
+    evaluation_precision: Literal["fp32", "bf16"]  # of the losses that the table shows
     compile: Annotated[bool, Field(strict=True)]
+
+    def for_evaluation(self) -> "Runtime":
+        """The same, with the precision of evaluation."""
+        return self.model_copy(update={"precision": self.evaluation_precision})
 
 
 class Tokenizer(Table):
@@ -257,6 +262,10 @@ class FineTuning(Training):
     @property
     def longest_window(self) -> int:
         return self.block_size
+
+
+class SameShape(FineTuning):
+    """A model of the base's shape from random weights: what differs from fine-tuning is the pretraining alone."""
 
 
 class LoRA(FineTuning):

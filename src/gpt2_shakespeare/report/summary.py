@@ -24,7 +24,7 @@ NEXT = {
     'python stages/sample.py --prompt "KING:"': "continue a prompt of your own",
     "dvc metrics show": "the figures of the rows; after a change: dvc metrics diff",
     "dvc exp run -S epochs=6": "fine-tune for longer; runs only what depends on it",
-    "dvc exp run -S scale=laptop": "Tiny Shakespeare, on a CPU (hours)",
+    "dvc exp run -S scale=novels": "Tiny Shakespeare, on a CPU (hours)",
 }
 
 

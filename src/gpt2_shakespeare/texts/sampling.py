@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpt2_shakespeare.model import ModelError
-from gpt2_shakespeare.model.gpt import GPT, KVCache
+from gpt2_shakespeare.model import LanguageModel, ModelError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.runtime import evaluating
 from gpt2_shakespeare.tokens.tokenizer import Encoding
@@ -17,7 +16,7 @@ BATCH = 32  # texts sampled at once; memory depends on it, the texts don't
 
 
 def generate(
-    model: GPT,
+    model: LanguageModel,
     idx: Tensor,
     max_new_tokens: int,
     *,
@@ -52,12 +51,12 @@ def generate(
         raise ValueError(f"temperature {temperature} must be >= 0 and top_p {top_p} in (0, 1]")
     if isinstance(generator, Sequence) and len(generator) != idx.size(0):
         raise ValueError(f"{len(generator)} generators for {idx.size(0)} rows")
-    block_size = model.config.block_size
+    block_size = model.block_size
     with evaluating(model):
-        cache, new = KVCache(model, idx.size(0)), idx[:, -block_size:]
+        cache, new = model.new_cache(idx.size(0)), idx[:, -block_size:]
         for _ in range(max_new_tokens):
             if cache.length + new.size(1) > block_size:
-                cache, new = KVCache(model, idx.size(0)), idx[:, -max(1, block_size // 2) :]
+                cache, new = model.new_cache(idx.size(0)), idx[:, -max(1, block_size // 2) :]
             logits = model.hidden(new, cache)[:, -1] @ model.table().t()
             if not logits.sum().isfinite():
                 raise ModelError(
@@ -71,10 +70,14 @@ def generate(
 
 
 def continuations(
-    model: GPT, encoding: Encoding, prompt: str, seeds: Sequence[int], settings: schema.Sampling
+    model: LanguageModel,
+    encoding: Encoding,
+    prompt: str,
+    seeds: Sequence[int],
+    settings: schema.Sampling,
 ) -> list[str]:
     """One continuation of the prompt for each seed, without the prompt; of an empty one, from the end-of-text token."""
-    device = model.transformer.wte.weight.device
+    device = model.device
     ids = torch.tensor([encoding.encode_ordinary(prompt) or [encoding.eot_token]] * len(seeds), device=device)
     tokens = generate(
         model,
@@ -87,7 +90,9 @@ def continuations(
     return [encoding.decode(row) for row in tokens[:, ids.size(1) :].tolist()]
 
 
-def for_prompts(model: GPT, encoding: Encoding, settings: schema.Sampling) -> list[dict[str, str | int]]:
+def for_prompts(
+    model: LanguageModel, encoding: Encoding, settings: schema.Sampling
+) -> list[dict[str, str | int]]:
     """samples_per_prompt continuations of every prompt, each with its prompt and a seed of its own."""
     found: list[dict[str, str | int]] = []
     for number, prompt in enumerate(settings.prompts):
@@ -100,13 +105,19 @@ def for_prompts(model: GPT, encoding: Encoding, settings: schema.Sampling) -> li
 
 
 def samples(
-    model: GPT, prompts: np.ndarray, max_new_tokens: int, *, temperature: float, top_p: float, seed: int
+    model: LanguageModel,
+    prompts: np.ndarray,
+    max_new_tokens: int,
+    *,
+    temperature: float,
+    top_p: float,
+    seed: int,
 ) -> np.ndarray:
     """Continuations of prompts, without the prompts: (B, T) -> (B, max_new_tokens), int64.
 
     The first text is drawn with this seed, the second with the next one, and so on.
     """
-    device, parts = model.transformer.wte.weight.device, []
+    device, parts = model.device, []
     for first in range(0, len(prompts), BATCH):
         idx = torch.from_numpy(prompts[first : first + BATCH]).to(device)
         texts = generate(

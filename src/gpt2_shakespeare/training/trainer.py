@@ -18,8 +18,7 @@ from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.errors import Interrupted
 from gpt2_shakespeare.measure.losses import quick_loss
 from gpt2_shakespeare.measure.probe import Probe
-from gpt2_shakespeare.model import GPT, ModelError
-from gpt2_shakespeare.model.loss import Candidates
+from gpt2_shakespeare.model import LanguageModel, ModelError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens.files import DataError, Tokens
 from gpt2_shakespeare.training import optimizers, parallel
@@ -61,7 +60,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: GPT,
+        model: LanguageModel,
         train_tokens: Tokens,
         dev_tokens: Tokens,
         settings: schema.Training,
@@ -77,9 +76,9 @@ class Trainer:
         self.train_tokens, self.dev_tokens, self.context = train_tokens, dev_tokens, context
         self.probe = probe
         for block_size in {part.block_size for part in context}:
-            if block_size > model.config.block_size:
+            if block_size > model.block_size:
                 raise ModelError(
-                    f"{label}: windows of {block_size} are above the model's block_size {model.config.block_size}"
+                    f"{label}: windows of {block_size} are above the model's block_size {model.block_size}"
                 )
             if len(dev_tokens) <= block_size:
                 raise DataError(
@@ -92,7 +91,7 @@ class Trainer:
                 f"{self.ranks.world_size} processes; make it a multiple, and batch_size smaller"
             )
         if settings.sampled_types:
-            model.candidates = Candidates(train_tokens, model.config.vocab_size, settings.sampled_types)
+            model.sample_types(train_tokens, settings.sampled_types)
         self.phases = plan(train_tokens, settings, context, seed, shapes)
         self.max_steps = self.phases[-1].start + self.phases[-1].steps
         model.to(machine.device).train()

@@ -15,7 +15,7 @@ from gpt2_shakespeare.params import Row
 
 # Six colours of Okabe and Ito's palette, which colour-blind readers can tell apart, and the two that are
 # furthest from them and from black, greys and white in such a reader's eyes.
-PALETTE = ("#D55E00", "#E69F00", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#603000", "#332288")
+PALETTE = ("#D55E00", "#E69F00", "#603000", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#332288")
 # Each time that the palette begins again, lines and markers are others.
 LINES = ("-", "-.")
 MARKERS = ("o", "s", "^", "D")

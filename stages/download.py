@@ -37,6 +37,8 @@ def main() -> None:
         disk.write_text(raw / "prose.txt", pastiche.prose())
     if scale.tokenizer.source != "bpe":  # for what is forgotten
         wanted.append(assets.WIKITEXT2_TEST)
+    if scale.tokenizer.source == "base":
+        wanted += assets.NOVELS_HELD_OUT
     fetch(wanted, raw, partial=paths.DOWNLOADS)
 
 

@@ -20,6 +20,8 @@ def main() -> None:
     corpus = read_corpus(at.raw / names[scale.corpus])
     pretrain = _pretraining_texts(scale.base, at) if scale.base.corpus else {}
     other = {"base_corpus": pretrain.pop("held_out")} if pretrain else {}
+    if scale.tokenizer.source == "base":
+        other["novels"] = [read_corpus(at.raw / asset.path) for asset in assets.NOVELS_HELD_OUT]
     if scale.tokenizer.source != "bpe":
         other["wikitext"] = [read_corpus(at.raw / assets.WIKITEXT2_TEST.path)]
 
@@ -62,7 +64,7 @@ def _pretraining_texts(base: schema.Base, at: paths.Paths) -> dict[str, list[str
         parts = [text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] :]]
         return dict(zip(("train", "dev", "held_out"), ([part.strip() + "\n"] for part in parts), strict=True))
     novels = {asset.path: read_corpus(at.raw / asset.path) for asset in assets.NOVELS}
-    held_out = [text for path, text in novels.items() if any(name in path for name in assets.NOVELS_HELD_OUT)]
+    held_out = [novels[asset.path] for asset in assets.NOVELS_HELD_OUT]
     train = [text for text in novels.values() if text not in held_out]
     # dev chooses among the base's steps, so it is not one of the held-out novels: the end of a seen author's last
     cut = int(0.5 * len(train[-1]))

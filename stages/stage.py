@@ -215,7 +215,7 @@ def described(base: Base) -> str:
     if base.source == "pretrain":
         return f"a base of this project, pretrained on {TEXTS[str(base.corpus)]}; it is not GPT-2"
     if base.source == "package":
-        return f"{base.package}, from a Python package"
+        return f"{base.package}, from a Python package with 4-bit weights, which were turned into fp32"
     return f"{base.repo} at revision {base.revision}" if base.source == "hub" else "a model of the user"
 
 

@@ -48,7 +48,9 @@ def _files(folder: str) -> tuple[Asset, ...]:
 GPT2_BPE = _files("gpt2")
 (WIKITEXT2_TEST,) = _files("wikitext-2")
 NOVELS = _files("english-novels")
-NOVELS_HELD_OUT: tuple[str, ...] = tuple(_registry["files"]["english-novels"]["held_out"])
+NOVELS_HELD_OUT = tuple(
+    novel for novel in NOVELS if Path(novel.path).stem in _registry["files"]["english-novels"]["held_out"]
+)
 
 
 def _in_packages(facts: dict[str, Any]) -> Asset:

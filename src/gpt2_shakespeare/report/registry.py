@@ -49,8 +49,13 @@ MADE_UP = "plays"  # the corpus that says nothing about Shakespeare: every row's
 # `base.corpus` of a scale -> its name
 PRETRAINED_ON = {"prose": "built-in prose", "novels": "96 English novels"}  # 100 less the 4 held out
 
+# `base.package` of a scale -> what must be known of it wherever its figures stand
+PACKAGES = {
+    "smollm2-135m": "SmolLM2-135M-Instruct, from 4-bit weights and tuned for chat; its web text surely holds Shakespeare",
+}
+
 # Text of another kind than the corpus, in data/<scale>/other/ -> its name
-OTHER_TEXTS = {"base_corpus": "Base's corpus", "wikitext": "WikiText-2"}
+OTHER_TEXTS = {"base_corpus": "Base's corpus", "novels": "Four novels", "wikitext": "WikiText-2"}
 
 # Kind of token -> its name
 KINDS = {

@@ -47,8 +47,7 @@ def main() -> None:
                 f"{folder}: the base has block_size {model.block_size}, and a row is fine-tuned on windows of "
                 f"{longest}; lower that row's block_size"
             )
-        if scale.tokenizer.source != "base":
-            hugging_face.refuse_other(folder, encoding)
+        hugging_face.refuse_other(folder, encoding)
         if isinstance(model, Pretrained):
             model.block_size = scale.model.block_size
         model.save_pretrained(out)

@@ -108,7 +108,7 @@ def test_two_other_texts_have_columns_of_their_own():
     names = next(one for one in head.splitlines() if one.startswith("| Row")).strip("| ").split(" | ")[1:]
     assert names == [
         f"{text}: {what}"
-        for text in ("Base's corpus", "WikiText-2")
+        for text in OTHER_TEXTS.values()
         for what in ("loss", "less the base's", "KL")
     ]
     assert lines["base"] == ["4.500", "+0.000", "0.000"] * 2

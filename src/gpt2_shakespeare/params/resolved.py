@@ -16,6 +16,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
     corpus = {key: base[key] for key in ("source", "corpus", "package")}
     # what no one fetches must not make the texts stale
     corpus |= {key: base[key] if base["source"] == "hub" else None for key in ("repo", "revision")}
+    window = {"block_size": scale["model"]["block_size"]}
     shared = {
         "seeds": params.seeds,
         "ensembles": {row.name: [row.of, row.cached] for row in params.ensembles},
@@ -28,8 +29,8 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
     sample, analysis = params.sample.model_dump(), params.analysis.model_dump()
     return {
         "corpus": {key: scale[key] for key in ("corpus", "tokenizer")}
-        | {"base": corpus, "model": {"block_size": scale["model"]["block_size"]}},
-        "base": runtime | {"base": base, "pretraining": scale["pretraining"]},
+        | {"base": corpus, "model": window},
+        "base": runtime | {"base": base, "pretraining": scale["pretraining"], "model": window},
         "evaluate": runtime,
         "texts": runtime | {"sample": sample, "analysis": analysis},
         "texts_human": {"analysis": analysis},

@@ -39,6 +39,7 @@ def main() -> None:
         wanted.append(assets.WIKITEXT2_TEST)
     if scale.tokenizer.source == "base":
         wanted += assets.NOVELS_HELD_OUT
+        disk.write_text(raw / "unseen.txt", pastiche.plays())
     fetch(wanted, raw, partial=paths.DOWNLOADS)
 
 

@@ -20,7 +20,8 @@ def main() -> None:
     corpus = read_corpus(at.raw / names[scale.corpus])
     pretrain = _pretraining_texts(scale.base, at) if scale.base.corpus else {}
     other = {"base_corpus": pretrain.pop("held_out")} if pretrain else {}
-    if scale.tokenizer.source == "base":
+    if scale.tokenizer.source == "base":  # the last is a text that no one can have read before
+        other["plays"] = [read_corpus(at.raw / "unseen.txt")]
         other["novels"] = [read_corpus(at.raw / asset.path) for asset in assets.NOVELS_HELD_OUT]
     if scale.tokenizer.source != "bpe":
         other["wikitext"] = [read_corpus(at.raw / assets.WIKITEXT2_TEST.path)]

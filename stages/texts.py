@@ -7,6 +7,7 @@ from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.texts import judge, sampling
 from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.files import load_tokens
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
     machine = runtime.start(settings.at_scale.runtime)
     model = load_model(at.model(row.name, seed)).to(machine.device)
     jury = judge.Judge.read(at)
+    vocab_size = jury.encoding.n_vocab
 
     out = at.texts(row.name, seed)
     with conditions(at.log(f"texts-{out.stem}"), machine):
@@ -24,7 +26,12 @@ def main() -> None:
         texts = sampling.samples(model, prompts, analysis.max_new_tokens, **decoding, seed=analysis.seed)
         result = {**decoding, "figures": jury.figures(prompts, texts)}
         length = analysis.prefix_tokens + analysis.recall_tokens
-        for part, tokens in {"train": jury.train, "val": jury.val}.items():  # val is the control
+        parts = {"train": jury.train, "val": jury.val}  # val is the control
+        if row.kind == "base":  # which may have read any of them, and the corpus too
+            parts |= {
+                file.stem: load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
+            }
+        for part, tokens in parts.items():
             pieces = judge.cut(tokens, analysis.prefixes, length, part)
             prefixes, originals = np.split(pieces, [analysis.prefix_tokens], axis=1)
             greedy = sampling.samples(

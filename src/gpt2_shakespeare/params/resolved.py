@@ -28,8 +28,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
     about = {"corpus": scale["corpus"]}  # for the model card, as is the base
     sample, analysis = params.sample.model_dump(), params.analysis.model_dump()
     return {
-        "corpus": {key: scale[key] for key in ("corpus", "tokenizer")}
-        | {"base": corpus, "model": window},
+        "corpus": {key: scale[key] for key in ("corpus", "tokenizer")} | {"base": corpus, "model": window},
         "base": runtime | {"base": base, "pretraining": scale["pretraining"], "model": window},
         "evaluate": runtime,
         "texts": runtime | {"sample": sample, "analysis": analysis},

@@ -46,6 +46,7 @@ def analysis(texts: list[Texts], params: Params, title: str) -> str:
         setting=text_tables.named(params.sample.temperature, params.sample.top_p),
         seed=params.seeds[0],
         memorised=text_tables.figures(texts, text_tables.MEMORISED),
+        known=text_tables.known_by_heart(texts),
         style=text_tables.figures(texts, text_tables.STYLE),
         variety=text_tables.figures(texts, text_tables.VARIETY),
         decoding=text_tables.decoding(texts, params),

@@ -55,7 +55,12 @@ PACKAGES = {
 }
 
 # Text of another kind than the corpus, in data/<scale>/other/ -> its name
-OTHER_TEXTS = {"base_corpus": "Base's corpus", "novels": "Four novels", "wikitext": "WikiText-2"}
+OTHER_TEXTS = {
+    "base_corpus": "Base's corpus",
+    "novels": "Four novels",
+    "plays": "Generated plays",
+    "wikitext": "WikiText-2",
+}
 
 # Kind of token -> its name
 KINDS = {

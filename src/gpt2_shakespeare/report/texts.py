@@ -14,6 +14,7 @@ from gpt2_shakespeare.params import Params, Row
 from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.report.files import ReportError, is_number, read_json
 from gpt2_shakespeare.report.markdown import DASH
+from gpt2_shakespeare.report.registry import OTHER_TEXTS
 
 log = logging.getLogger(__name__)
 
@@ -109,9 +110,10 @@ def _texts(row: Row, params: Params, human: Figures) -> Texts:
         try:
             facts = read_json(path)
             found = _figures(path, facts, human)
-            for part in RECALLED:
+            for part in (*RECALLED, *(text for text in OTHER_TEXTS if f"recall_{text}" in facts)):
                 shares, mean = _recall(path, facts, part)
-                recalled[part][seed or 0] = shares
+                if part in RECALLED:
+                    recalled[part][seed or 0] = shares
                 found |= {f"recalled_{part}": shares[-1], f"mean_matched_{part}": mean}
             figures[seed or 0] = found
         except ReportError as error:

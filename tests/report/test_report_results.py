@@ -245,3 +245,24 @@ def test_the_reproduced_project_is_named_with_its_address():
     link = "[MassilAit/GPT2-Shakespeare](https://github.com/MassilAit/GPT2-Shakespeare)"
     assert link in page.split("\n| Row |")[0]
     assert "`scratch` stands for its run from random weights, `finetune` for its run of 1 epoch" in page
+
+
+def test_tokens_of_another_kind_get_a_column_per_token_of_gpt2():
+    at = fill()
+    write(params())
+    assert "Per GPT-2 token" not in (at.metrics / "table.md").read_text(encoding="utf-8")
+
+    def base_tokens(raw):
+        raw["scales"]["novels"] |= {
+            "tokenizer": {"source": "base"}, "base": {"source": "package", "package": "smollm2-135m"}
+        }  # fmt: skip
+        raw["scales"]["novels"].pop("pretraining")
+
+    change(at.evaluation("finetune", 1337), bits_per_char=1.564)
+    write(params(change=base_tokens))
+    page = (at.metrics / "table.md").read_text(encoding="utf-8")
+    heads = next(one for one in page.splitlines() if one.startswith("| Row")).strip("| ").split(" | ")
+    assert (
+        line(at, "finetune")[heads.index("Per GPT-2 token")] == "3.3423"
+    )  # what the reference publishes, nearly
+    assert "4-bit weights and tuned for chat" in page.splitlines()[0]

@@ -1,5 +1,6 @@
 """Tables of the texts from made-up figures: means by hand, and what is missing is said and never a zero."""
 
+import json
 import logging
 import math
 import statistics
@@ -99,6 +100,18 @@ def test_a_row_without_recall_is_missing_and_says_so():
     )
     write(params())
     assert "scratch-1337.json: no recall of train in it" in str(cells(at, "scratch", 0))
+
+
+def test_what_the_untouched_base_knows_by_heart_has_a_table_of_its_own():
+    at = fill()
+    write(params())
+    assert "knows by heart" not in (at.metrics / "analysis.md").read_text(encoding="utf-8")
+    found = json.loads(at.texts("base").read_text())
+    put(at.texts("base"), found | {"recall_plays": {"recalled": [0.5, 0.125], "mean_matched": 0.625}})
+    write(params())
+    page = (at.metrics / "analysis.md").read_text(encoding="utf-8")
+    table = page.split("## What the untouched base knows by heart")[1].split("##")[0]
+    assert "| Generated plays | 0.62 | 12.50% |" in table and "| train |" in table and "WikiText" not in table
 
 
 def test_a_missing_grid_is_said_and_the_rest_stands():

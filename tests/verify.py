@@ -9,7 +9,6 @@ this folder is touched, and neither are its caches, so everything is trained aga
 """
 
 import argparse
-import io
 import json
 import subprocess
 import sys
@@ -42,11 +41,10 @@ def committed_params(metrics: Path) -> dict[str, Any]:
         sys.exit(f"verify: {name}/{file}: {finding}; it isn't what one run made, so it can't be made again")
     facts = json.loads((metrics / CONDITIONS).read_text())
     if not {"scale", "rows", "ensembles", *AT_TOP, *OF_SCALE} <= facts["params"].keys():
-        commits = sorted({stage["commit"] for stage in facts["stages"].values()})
         sys.exit(
-            f"verify: {name} has an older layout (its {CONDITIONS} lacks settings of today's), which this code can't "
-            f"make again. Check out the code that made it ({', '.join(commit[:10] for commit in commits)}), or make it "
-            f"anew: dvc exp run -S scale={metrics.name}"
+            f"verify: {name} has an older layout: its {CONDITIONS} lacks settings of today's. This code can't make it "
+            f"again; check out the commit that holds its own code (git log -- {name}/{CONDITIONS}), or make it anew: "
+            f"dvc exp run -S scale={metrics.name}"
         )
     return facts["params"]
 
@@ -56,36 +54,37 @@ def settle(file: Path, wanted: dict[str, Any]) -> None:
 
     It stays as it is where it does so already. Raises ParamsError where this code knows no such settings.
     """
-    text = file.read_text()
-    raw = YAML().load(text)
+    yaml = YAML(typ="safe")
+    raw = yaml.load(file.read_text())
+    before = json.dumps(raw)
     raw["scale"] = scale = wanted["scale"]
-    if not isinstance(raw["scales"].get(scale), dict):
-        raw["scales"][scale] = {}
-    if difference(raw, wanted):
+    if scale not in raw["scales"] or difference(raw, wanted):
         for name in AT_TOP:
             raw[name] = wanted[name]
-        raw["ensembles"] = {name: {"of": of, "cache": cache} for name, (of, cache) in wanted["ensembles"].items()}
+        raw["ensembles"] = {
+            name: {"of": of, "cache": cache} for name, (of, cache) in wanted["ensembles"].items()
+        }
         raw["rows"] = {
             "scratch": [name for name, row in wanted["rows"].items() if row["kind"] == "scratch"],
             "finetune": [name for name, row in wanted["rows"].items() if row["kind"] != "scratch"],
         }
-        raw["epochs"] = wanted["rows"].get("finetune", {"epochs": raw["epochs"]})["epochs"]
+        raw["epochs"] = wanted["rows"]["finetune"]["epochs"]
         raw["defaults"] = {"checkpoint_interval": raw["defaults"]["checkpoint_interval"]}
         raw["scales"] = {
             scale: {name: _written(wanted[name]) for name in OF_SCALE if wanted[name] is not None}
             | {"rows": {name: _row(name, row) for name, row in wanted["rows"].items()}}
         }
         if found := difference(raw, wanted):
-            raise params.ParamsError(f"{', '.join(found[:SHOWN])} of the committed run can't be set by this code")
-    written = io.StringIO()
-    YAML().dump(raw, written)
-    if YAML(typ="safe").load(text) != YAML(typ="safe").load(written.getvalue()):
-        file.write_text(written.getvalue())
+            raise params.ParamsError(
+                f"{', '.join(found[:SHOWN])} of the committed run can't be set by this code"
+            )
+    if json.dumps(raw) != before:
+        yaml.dump(raw, file)
 
 
 def difference(raw: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Where params.yaml comes to something else than a committed run was run with."""
-    settings = params.parse(json.loads(json.dumps(raw)))
+    settings = params.parse(raw)
     found = {"scale": settings.scale} | json.loads(json.dumps(resolved.tables(settings)["report"]))
     return [finding.place for finding in exact("", found, wanted)]
 

@@ -273,6 +273,79 @@ def test_a_terminal_that_is_not_utf_8_gets_escapes(project, encoding):
     assert b"\\u2192" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "command", ["report --print", "check --help", "check --show scratch", "sample --prompt KING:"]
+)
+@pytest.mark.parametrize("reader", ["true", "head -n 1"])
+def test_whoever_reads_may_have_enough(project, command, reader):
+    script, _, arguments = command.partition(" ")
+    done = micro.run(
+        project, "bash", "-c", f"python stages/{script}.py {arguments} | {reader}; echo ${{PIPESTATUS[0]}}"
+    )  # fmt: skip
+    *shown, code = done.stdout.splitlines()
+    assert code in ("0", "141") and len(shown) <= 1, done.stdout
+
+
+@pytest.mark.parametrize("command", ["report --print", "check --show scratch", "sample --prompt KING:"])
+def test_what_is_printed_to_a_full_disk_gets_one_line(project, command):
+    script, _, arguments = command.partition(" ")
+    done = micro.run(project, "bash", "-c", f"python stages/{script}.py {arguments} > /dev/full")
+    assert done.returncode == 1 and done.stdout.count("\n") == 1, done.stdout
+    assert done.stdout.startswith(f"{script}: No space left on device"), done.stdout
+    assert micro.run(project, "bash", "-c", f"python stages/{script}.py {arguments} >&-").returncode == 0
+
+
+def test_what_a_killed_report_was_writing_is_not_in_git_and_goes(project):
+    before = files(project)
+    left = [
+        project / "metrics/demo" / name for name in (".table.md.new", ".rows.new/base.json", ".names.png.new")
+    ]
+    for file in left:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("half")
+    assert micro.run(project, "git", "status", "--short", "metrics").stdout == ""
+    assert "up to date" in micro.run(project, "dvc", "status", "report").stdout
+    assert micro.stage(project, "report").returncode == 0
+    assert files(project) == before
+
+
+HOSTILE = [
+    "two words",
+    "$(touch hacked)",
+    "`touch hacked`",
+    "; touch hacked",
+    "../x",
+    "x/y",
+    "a" * 41,
+    "Ophélie",
+    "base",
+    "",
+    "-x",
+    "x\ny",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_of_a_row_is_refused_in_a_line(project, params, name):
+    def add(p):
+        p["rows"]["finetune"].append(name)
+        p["scales"]["demo"]["rows"][name] = dict(p["scales"]["demo"]["rows"]["finetune"])
+
+    before = files(project)
+    params(add)
+    done = micro.stage(project, "check")
+    assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
+    assert all(line.startswith(("check: ", "params.yaml: ")) for line in done.stdout.splitlines()), (
+        done.stdout
+    )
+    assert "rows.finetune" in done.stdout and files(project) == before
+    if "hacked" in name or name == "../x":
+        for target in ([], ["--single-item", f"finetune@{name}-1337"]):
+            done = micro.run(project, "dvc", "repro", *target)
+            assert done.returncode != 0 and "Traceback" not in done.stdout, done.stdout
+    assert not list(project.rglob("hacked"))
+
+
 def test_a_sample_from_any_folder_and_from_no_prompt(project, tmp_path):
     script = str(project / "stages/sample.py")
     done = micro.run(tmp_path, "python", script, "--prompt", "", "--samples", "2", "--max-new-tokens", "5")

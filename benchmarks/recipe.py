@@ -119,7 +119,8 @@ def run(args: argparse.Namespace) -> None:
 def draw() -> None:
     """Dev loss of every variant, a panel for each row and length: its seeds as dots, their mean as a line."""
     import pandas as pd
-    from matplotlib.figure import Figure
+
+    from gpt2_shakespeare.report.pictures.style import Figure  # matplotlib, whatever MPLBACKEND names
 
     table = pd.read_csv(OUT)
     passes = table["passes"].round().astype(int).astype(str)

@@ -60,7 +60,7 @@ def main() -> None:
 
 def draw(table: pd.DataFrame) -> None:
     """Measured times, and the arithmetic's share of them: the line through the fastest size."""
-    from matplotlib.figure import Figure
+    from gpt2_shakespeare.report.pictures.style import Figure  # matplotlib, whatever MPLBACKEND names
 
     figure = Figure(figsize=(9, 4), dpi=120, layout="constrained")
     first = table.iloc[0]

@@ -336,7 +336,7 @@ def merge(lines: list[dict]) -> None:
 
 def draw(table) -> None:
     """How many times as long the peers take, a group of bars per work."""
-    from matplotlib.figure import Figure
+    from gpt2_shakespeare.report.pictures.style import Figure  # matplotlib, whatever MPLBACKEND names
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()

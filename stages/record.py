@@ -1,7 +1,8 @@
 """Put the lock of the run and its conditions beside a table that is to be committed.
 
 Conditions are the params, the hashes of the texts, and for every stage that computes the commit, machine, versions,
-threads and wall time. They are no outs of DVC: a slower machine must not make a result look different.
+threads and wall time. They are no outs of DVC: a slower machine must not make a result look different. Nothing is
+written where the pipeline isn't up to date: the lock would be that of another run than the table.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from pathlib import Path
 from stage import no_arguments, stage
 
 from gpt2_shakespeare import disk, params, paths
+from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.params import resolved
 
 
@@ -17,6 +19,11 @@ def main() -> None:
     no_arguments(__doc__)
     settings = params.load()
     at = paths.Paths(settings.scale)
+    if changed := not_as_locked():
+        raise UserError(
+            f"dvc.lock isn't of the files that lie here: {', '.join(changed[:3])} "
+            f"{'and more ' if len(changed) > 3 else ''}changed since; `dvc repro`, then record"
+        )
     disk.install(Path("dvc.lock"), at.metrics / "dvc.lock")
     logs = sorted(at.log("").parent.glob("*.json"))
     facts = {
@@ -28,6 +35,19 @@ def main() -> None:
         "stages": {file.stem: disk.read_json(file) for file in logs},
     }
     disk.write_json(at.metrics / "conditions.json", facts, indent=1)
+
+
+def not_as_locked() -> list[str]:
+    """The stages of which a command, a dep or an out isn't what dvc.lock says; the results under metrics/ come first."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            status = repo.status()
+    except DvcException as error:
+        raise UserError(" ".join(str(error).split())) from None
+    return sorted(status, key=lambda name: (name != "report", name))
 
 
 if __name__ == "__main__":

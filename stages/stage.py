@@ -78,17 +78,31 @@ def stage(main: Callable[[], None]) -> None:
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_end_with_dvc, args=(_ancestors(),), daemon=True).start()
     try:
-        main()
+        try:
+            main()
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()  # here, not when Python ends: it may be a closed pipe or a full disk
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done
     except UserError as error:
         sys.exit(f"{NAME}: {error}")
     except Interrupted as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         sys.exit(128 + error.signal)
+    except BrokenPipeError:  # whoever reads has enough, as in `... | head -1`
+        _drop_output()
+        sys.exit(128 + 13)  # as SIGPIPE ends a program
     except OSError as error:
+        _drop_output()
         where = f"{error.filename}: " if error.filename else ""
         reason = " ".join(str(error.strerror or error).split()) or type(error).__name__
         sys.exit(f"{NAME}: {where}{reason}; {KEPT} when that is mended")
+
+
+def _drop_output() -> None:
+    """What is still to be printed goes nowhere: Python would try again as it ends, and complain."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be no stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def no_arguments(description: str | None) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import kills_pipeline
 import micro
 import pytest
+from comparison.finding import Verdict
+from comparison.folders import compare
 
 pytestmark = pytest.mark.slow
 
@@ -271,6 +273,141 @@ def test_a_terminal_that_is_not_utf_8_gets_escapes(project, encoding):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert b"\\u2192" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["report --print", "check --help", "check --show scratch", "sample --prompt KING:"]
+)
+@pytest.mark.parametrize("reader", ["true", "head -n 1"])
+def test_whoever_reads_may_have_enough(project, command, reader):
+    script, _, arguments = command.partition(" ")
+    done = micro.run(
+        project, "bash", "-c", f"python stages/{script}.py {arguments} | {reader}; echo ${{PIPESTATUS[0]}}"
+    )  # fmt: skip
+    *shown, code = done.stdout.splitlines()
+    assert code in ("0", "141") and len(shown) <= 1, done.stdout
+
+
+@pytest.mark.parametrize("command", ["report --print", "check --show scratch", "sample --prompt KING:"])
+def test_what_is_printed_to_a_full_disk_gets_one_line(project, command):
+    script, _, arguments = command.partition(" ")
+    done = micro.run(project, "bash", "-c", f"python stages/{script}.py {arguments} > /dev/full")
+    assert done.returncode == 1 and done.stdout.count("\n") == 1, done.stdout
+    assert done.stdout.startswith(f"{script}: No space left on device"), done.stdout
+    assert micro.run(project, "bash", "-c", f"python stages/{script}.py {arguments} >&-").returncode == 0
+
+
+def test_what_a_killed_report_was_writing_is_not_in_git_and_goes(project):
+    before = files(project)
+    left = [
+        project / "metrics/demo" / name for name in (".table.md.new", ".rows.new/base.json", ".names.png.new")
+    ]
+    for file in left:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("half")
+    assert micro.run(project, "git", "status", "--short", "metrics").stdout == ""
+    assert "up to date" in micro.run(project, "dvc", "status", "report").stdout
+    assert micro.stage(project, "report").returncode == 0
+    assert files(project) == before
+
+
+def test_conditions_are_recorded_only_of_the_run_that_made_the_files(project):
+    metrics, page = project / "metrics/demo", project / "metrics/demo/table.md"
+    content, lock = page.read_bytes(), (project / "dvc.lock").read_bytes()
+    assert micro.stage(project, "record").returncode == 0
+    assert max(each.verdict for each in compare(metrics, metrics)) == Verdict.SAME_BITS
+    recorded = (metrics / "conditions.json").read_bytes()
+    for file, damaged in ((page, b"word"), (project / "dvc.lock", lock.replace(b"report.py", b"other.py"))):
+        before = file.read_bytes()
+        file.write_bytes(damaged)
+        done = micro.stage(project, "record")
+        file.write_bytes(before)
+        assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
+        assert "record: dvc.lock isn't of the files that lie here: report " in done.stdout, done.stdout
+        assert "`dvc repro`" in done.stdout and (metrics / "conditions.json").read_bytes() == recorded
+    for name in ("conditions.json", "dvc.lock"):
+        (metrics / name).unlink()
+    assert page.read_bytes() == content
+
+
+def test_no_experiment_holds_a_text_of_ones_own(clone):
+    (clone / "data/own/mine.txt").write_text("A secret of mine.\n" * 1000)
+    (clone / "data/own/base/model.safetensors").write_text("A secret model of mine.")
+    micro.run(clone, "git", "add", ".")
+    done = micro.run(clone, "dvc", "exp", "run", "-S", "corpus_path=data/own/mine.txt", "download")
+    assert done.returncode == 0, done.stdout
+    names = micro.run(clone, "dvc", "exp", "list", "--name-only").stdout.split()
+    (head,) = micro.run(clone, "git", "for-each-ref", "--format=%(objectname)", "refs/exps").stdout.split()[
+        :1
+    ]
+    held = micro.run(clone, "git", "ls-tree", "-r", "--name-only", head).stdout.split()
+    assert names and "dvc.lock" in held and "data/own/corpus.txt" in held
+    assert not [name for name in held if "mine" in name or name.endswith("safetensors")]
+    assert (
+        micro.run(clone, "git", "grep", "-c", "secret of mine", head, "--", "data", "metrics").returncode == 1
+    )
+    assert "data/own/mine.txt" in micro.run(clone, "git", "show", f"{head}:dvc.lock").stdout
+
+
+def test_a_row_that_is_removed_goes_from_the_results(clone):
+    """But not from models/, which docs/troubleshooting.md tells how to clear."""
+
+    def remove(p, settings_too):
+        p["rows"]["scratch"] = []
+        if settings_too:
+            for scale in p["scales"].values():
+                scale["rows"].pop("scratch", None)
+
+    assert micro.run(clone, "dvc", "pull").returncode == 0
+    micro.edit(clone, lambda p: remove(p, False))
+    done = micro.run(clone, "dvc", "repro")
+    assert done.returncode != 0 and "scales.demo.rows.scratch: `rows` lists no such row" in done.stdout
+    micro.edit(clone, lambda p: remove(p, True))
+    done = micro.run(clone, "dvc", "repro")
+    assert done.returncode == 0, done.stdout
+    assert "scratch" not in (clone / "metrics/demo/table.csv").read_text()
+    assert not list((clone / "metrics/demo/rows").glob("scratch*"))
+    assert not list((clone / "data/demo").glob("*/scratch*"))
+    assert (clone / "models/demo/scratch/1337").is_dir()
+    shutil.rmtree(clone / "models/demo/scratch")
+    assert "up to date" in micro.run(clone, "dvc", "status").stdout
+
+
+HOSTILE = [
+    "two words",
+    "$(touch hacked)",
+    "`touch hacked`",
+    "; touch hacked",
+    "../x",
+    "x/y",
+    "a" * 41,
+    "Ophélie",
+    "base",
+    "",
+    "-x",
+    "x\ny",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_of_a_row_is_refused_in_a_line(project, params, name):
+    def add(p):
+        p["rows"]["finetune"].append(name)
+        p["scales"]["demo"]["rows"][name] = dict(p["scales"]["demo"]["rows"]["finetune"])
+
+    before = files(project)
+    params(add)
+    done = micro.stage(project, "check")
+    assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
+    assert all(line.startswith(("check: ", "params.yaml: ")) for line in done.stdout.splitlines()), (
+        done.stdout
+    )
+    assert "rows.finetune" in done.stdout and files(project) == before
+    if "hacked" in name or name == "../x":
+        for target in ([], ["--single-item", f"finetune@{name}-1337"]):
+            done = micro.run(project, "dvc", "repro", *target)
+            assert done.returncode != 0 and "Traceback" not in done.stdout, done.stdout
+    assert not list(project.rglob("hacked"))
 
 
 def test_a_sample_from_any_folder_and_from_no_prompt(project, tmp_path):

@@ -7,17 +7,28 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
 from gpt2_shakespeare import params
+from gpt2_shakespeare.tokens import corpus
+from gpt2_shakespeare.tokens.files import DataError
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "data/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Folders that the pages write paths from: the project, and the package as docs/architecture.md names its parts
 ABOVE = [ROOT, ROOT / "src/gpt2_shakespeare", ROOT / "tests"]
 # Made by the pipeline or by a user, or in a mirror of downloads
-MADE = ("models/", "logs/", ".checkpoints/", "data/own/base/", "metrics/paper/")
+MADE = (
+    "models/",
+    "logs/",
+    ".checkpoints/",
+    "data/own/base/",
+    "data/own/mine.txt",
+    "metrics/paper/",
+    "metrics/own/",
+)
 MIRRORED = ("tinyshakespeare/", "gpt2/", "wikitext-2/", "packages/")
 # What models and conditions have, named without its folder
 WRITTEN = {
@@ -165,3 +176,28 @@ def test_the_readme_is_short():
     assert len(text.splitlines()) < 150
     for block in re.findall(r"^```\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
         assert not re.search(r"<[a-z ]+>", block), "a command to be copied has a gap to be filled"
+
+
+def test_a_scale_of_ones_own_is_made_by_the_command_that_is_shown(tmp_path):
+    (command,) = re.findall(r"^sed .*", (ROOT / "docs/scales.md").read_text(), re.MULTILINE)
+    file = tmp_path / "params.yaml"
+    file.write_bytes((ROOT / "params.yaml").read_bytes())
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    settings = params.load(file)
+    own, demo = (settings.scales[name] for name in ("own", "demo"))
+    assert own.settings == demo.settings.model_copy(update={"corpus": "path"}) and own.trained == demo.trained
+    assert settings.scale == "demo" and list(settings.scales)[-1] == "own"
+
+
+def test_how_long_a_text_must_be_is_said():
+    lines = re.findall(
+        r"^\| (\d+) \(`(\w+)`\) \| ([\d,]+) \|", (ROOT / "docs/scales.md").read_text(), re.MULTILINE
+    )
+    scales = params.load(ROOT / "params.yaml").scales
+    for block_size, scale, said in lines:
+        assert int(block_size) == scales[scale].settings.model.block_size
+        enough = int(said.replace(",", ""))
+        corpus.split(np.zeros(enough, np.uint16), int(block_size))
+        with pytest.raises(DataError, match=f"lengthen it to {said} tokens"):
+            corpus.split(np.zeros(enough - 25, np.uint16), int(block_size))
+    assert len(lines) == 3

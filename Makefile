@@ -51,4 +51,4 @@ lock:
 	python -m pip freeze --exclude-editable | sed -E '/^nvidia-|^triton==/d; s/^(torch==[0-9.]+)\+.*/\1/' > requirements.lock
 
 clean:
-	rm -rf $(VENV) data/demo data/laptop data/paper models logs .downloads
+	rm -rf $(VENV) data/demo data/laptop data/novels data/paper models logs .downloads

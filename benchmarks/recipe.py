@@ -1,6 +1,6 @@
 """One-factor runs of a recipe on dev: what each change of the settings is worth, in nats per token.
 
-    dvc exp run -S scale=laptop          # or as far as the stages prepare and base
+    dvc exp run -S scale=novels          # or as far as the stages prepare and base
     python benchmarks/recipe.py scratch_tuned --variants start dropout=0.3 --labels 'as it is' 'dropout 0.3' --seeds 1337 1
 
 A variant is `start`, the row as it stands in params.yaml, or one or more changes joined by `,`: key=value, where a dot
@@ -49,7 +49,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("section", nargs="?", help="a trained row, such as scratch_tuned")
-    parser.add_argument("--scale", default="laptop")
+    parser.add_argument("--scale", default="novels")
     parser.add_argument("--variants", nargs="+", default=["start"])
     parser.add_argument(
         "--labels", nargs="+", help="what the picture calls them; default: the variants themselves"

@@ -1,7 +1,7 @@
 """Speed and memory beside Hugging Face's GPT-2: same weights' shape, batch, dropout, optimizer, threads, precision.
 
     python benchmarks/speed.py                      # all works, half an hour on two cores
-    python benchmarks/speed.py --works step-laptop sample-1
+    python benchmarks/speed.py --works step-7m sample-1
     ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 python benchmarks/speed.py      # as on a processor without AMX
 
 Each side runs in a process of its own, the sides in turn, twice; the faster of its two times counts. All have the same
@@ -40,24 +40,24 @@ VOCAB_SIZE = 50257
 COLOURS = {"plain": "#0072B2", "kept": "#009E73", "tuned": "#E69F00"}
 DROPOUT = 0.1
 SIDES = ("ours", "plain", "kept", "tuned")
-LAPTOP = {"n_layer": 4, "n_head": 4, "n_embd": 128}
+SMALL = {"n_layer": 4, "n_head": 4, "n_embd": 128}
 GPT2 = {"n_layer": 12, "n_head": 12, "n_embd": 768}
 
 # work -> (kind, its settings)
 WORKS: dict[str, tuple[str, dict]] = {
     "matrix": ("matrix", {"tokens": 2048}),
-    "step-laptop": ("step", {"shape": LAPTOP, "block_size": 256, "batch_size": 4, "micro_batches": 1, "steps": 12}),
+    "step-7m": ("step", {"shape": SMALL, "block_size": 256, "batch_size": 4, "micro_batches": 1, "steps": 12}),
     "step-124m-256": ("step", {"shape": GPT2, "block_size": 256, "batch_size": 8, "micro_batches": 4, "steps": 1}),
     "step-124m-1024": ("step", {"shape": GPT2, "block_size": 1024, "batch_size": 2, "micro_batches": 4, "steps": 1}),
-    "loop-laptop": ("loop", {"shape": LAPTOP, "block_size": 256, "batch_size": 4, "steps": 60}),
+    "loop-7m": ("loop", {"shape": SMALL, "block_size": 256, "batch_size": 4, "steps": 60}),
     "sample-1": ("sampling", {"shape": GPT2, "batch_size": 1}),
     "sample-32": ("sampling", {"shape": GPT2, "batch_size": 32}),
     "exact": ("exact", {"shape": GPT2, "tokens": 4097}),
 }  # fmt: skip
 # What the picture calls them, and the sides
 NAMES = {
-    "step-laptop": "training\nstep, 7 M\nT = 256", "step-124m-256": "training\nstep, 124 M\nT = 256",
-    "step-124m-1024": "training\nstep, 124 M\nT = 1024", "loop-laptop": "60 steps by\nthe Trainers\n7 M",
+    "step-7m": "training\nstep, 7 M\nT = 256", "step-124m-256": "training\nstep, 124 M\nT = 256",
+    "step-124m-1024": "training\nstep, 124 M\nT = 1024", "loop-7m": "60 steps by\nthe Trainers\n7 M",
     "sample-1": "sampling\n1 text\n124 M", "sample-32": "sampling\n32 texts\n124 M", "exact": "exact loss\n124 M",
 }  # fmt: skip
 SIDE_NAMES = {

@@ -285,7 +285,7 @@ def test_any_number_times_three_is_different(copied):
 
 
 def test_params_and_hashes_of_a_run_must_be_equal(tmp_path):
-    for scale in ("demo", "laptop"):
+    for scale in ("demo", "novels"):
         copy = tmp_path / scale
         shutil.copytree(METRICS / scale, copy)
         file = copy / "conditions.json"

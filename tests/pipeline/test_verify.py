@@ -65,11 +65,11 @@ def other_settings(raw):
 
 def removed(raw):
     """The scale is gone from params.yaml."""
-    raw["scale"] = "laptop"
+    raw["scale"] = "novels"
     del raw["scales"]["demo"]
 
 
-@pytest.mark.parametrize("scale", ["demo", "laptop", "paper"])
+@pytest.mark.parametrize("scale", ["demo", "laptop", "novels", "paper"])
 @pytest.mark.parametrize("change", [other_seeds, other_rows, other_settings, removed])
 def test_the_committed_settings_are_put_in_force_again(file, scale, change):
     edit(file, lambda raw: raw.update(scale=scale))

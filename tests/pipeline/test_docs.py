@@ -28,6 +28,7 @@ MADE = (
     "data/own/mine.txt",
     "metrics/paper/",
     "metrics/own/",
+    "metrics/laptop/",
 )
 MIRRORED = ("tinyshakespeare/", "gpt2/", "wikitext-2/", "packages/")
 # What models and conditions have, named without its folder

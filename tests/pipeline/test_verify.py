@@ -50,7 +50,7 @@ def other_rows(raw):
     raw["ensembles"] = {"both": {"of": "slow", "cache": True}}
     for scale in (raw["defaults"], *raw["scales"].values()):
         rows = scale["rows"]
-        for name in ("scratch", "finetune_long", "finetune_tuned"):
+        for name in ("scratch", "scratch_same", "finetune_long", "finetune_tuned"):
             rows.pop(name, None)
     for scale in raw["scales"].values():
         scale["rows"]["slow"] = {"learning_rate": 0.0004, "epochs": 3, "kind": "lora", "rank": 2, "alpha": 4}

@@ -147,7 +147,7 @@ def loop(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, 
         if side == "ours":
             settings = schema.Training(
                 learning_rate=1e-4, min_lr=0, warmup_steps=0, beta1=0.9, beta2=0.999, weight_decay=0.1,
-                decay="matrices", grad_clip=1, stride=None, batch_size=batch_size, grad_accum_steps=1,
+                decay="matrices", grad_clip=1, share=1, stride=None, batch_size=batch_size, grad_accum_steps=1,
                 dropout=DROPOUT, attn_dropout=DROPOUT, eval_interval=steps, eval_tokens=1, patience=None,
                 random_offsets=False, renaming=None, spelling=False, sampled_types=None, muon_learning_rate=None,
             )  # fmt: skip

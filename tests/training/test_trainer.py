@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from runs import DEV, context, history, same, script, summary, trainer, watch, weights
+from architectures import saved
+from runs import DEV, TEXT, context, history, same, script, summary, trainer, watch, weights
 from tiny import MACHINE, gpt, tokens, training
 
 from gpt2_shakespeare import runtime
 from gpt2_shakespeare.errors import Interrupted
 from gpt2_shakespeare.measure.losses import quick_loss
-from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.model import GPT, ModelError, load_model
 from gpt2_shakespeare.model.lora import add_lora
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens.files import DataError
@@ -89,6 +90,32 @@ def test_adapters_train_and_resume_like_any_model(tmp_path):
     assert run(tmp_path / "stopped") == straight
     gpt().save_pretrained(tmp_path / "base")
     assert (tmp_path / "base/model.safetensors").read_bytes() != straight
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt_neox"])
+def test_a_model_of_transformers_trains_and_resumes_like_ours(tmp_path, kind):
+    saved(tmp_path / "base", kind)
+    how = {"muon_learning_rate": 0.02} | ({"sampled_types": 8} if kind == "llama" else {})
+
+    def run(folder, stop=None):
+        run = trainer(load_model(tmp_path / "base", attn_dropout=0.1), phases=[(8, 2)], **how)
+        checkpoints = Checkpoints(tmp_path / "checkpoints", run.fingerprint(), 1)
+        run.run(folder, checkpoints, lambda: 15 if run.progress.step == stop else None)
+        return (folder / "model.safetensors").read_bytes(), history(folder)
+
+    straight, rows = run(tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", stop=3)
+    assert run(tmp_path / "stopped") == (straight, rows)
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+def test_a_share_of_the_text_is_its_end():
+    run = trainer(share=0.5)
+    assert np.array_equal(run.train_tokens, TEXT[-49:])
+    assert max(run.phases[0].batches.starts) + 8 < 49
+    with pytest.raises(DataError, match="5 training tokens are too few for one window of block_size 8"):
+        trainer(share=0.05)
 
 
 @pytest.mark.slow

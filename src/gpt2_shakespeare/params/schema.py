@@ -170,6 +170,9 @@ class Renaming(Table):
 class Training(Optimizer):
     """What every training has. Windows start every `stride` tokens; null puts them side by side."""
 
+    share: Annotated[
+        Real, Field(gt=0, le=1)
+    ]  # of the training text that is used: its end, the part nearest to val
     stride: Count | None
     random_offsets: Annotated[bool, Field(strict=True)]
     renaming: Renaming | None

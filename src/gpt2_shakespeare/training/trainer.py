@@ -42,7 +42,7 @@ class Trainer:
 
     Args:
         model: trained in place; after `run` it has the best weights.
-        train_tokens, dev_tokens: token ids, (n,) each.
+        train_tokens, dev_tokens: token ids, (n,) each; of the first, the settings' share is used.
         settings: batch_size windows are a micro-batch, and grad_accum_steps micro-batches a step.
         context: the phases, in order.
         machine: device, precision and threads.
@@ -73,6 +73,7 @@ class Trainer:
         probe: Probe | None = None,
     ):
         self.model, self.settings, self.machine, self.seed, self.label = model, settings, machine, seed, label
+        train_tokens = train_tokens[-math.ceil(settings.share * len(train_tokens)) :]
         self.train_tokens, self.dev_tokens, self.context = train_tokens, dev_tokens, context
         self.probe = probe
         for block_size in {part.block_size for part in context}:

@@ -4,12 +4,16 @@ import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import micro
 import numpy as np
 import pytest
+import transformers
+from architectures import saved
 from test_wrong_things import fails
 
+from gpt2_shakespeare.corpora import assets
 from gpt2_shakespeare.corpora.pastiche import plays, prose
 from gpt2_shakespeare.model import GPT, GPTConfig
 from gpt2_shakespeare.tokens import hugging_face, tokenizer
@@ -27,16 +31,18 @@ def settings(params):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A micro project with a base of the user, and a mirror with a text of another kind that stands for WikiText."""
+    """A micro project with a base of the user, and a mirror with a text that stands for WikiText and the novels."""
     project = micro.copy(tmp_path_factory.mktemp("base tokenizer"))
     micro.edit(project, settings)
     text = prose()[:20_000].encode()
     registry = (project / REGISTRY).read_text().splitlines()
-    (line,) = (n for n, line in enumerate(registry) if line.startswith("      test.txt:"))
-    registry[line] = f"      test.txt: {{size: {len(text)}, sha256: {hashlib.sha256(text).hexdigest()}}}"
+    for asset in (assets.WIKITEXT2_TEST, *assets.NOVELS_HELD_OUT):
+        name = Path(asset.path).name
+        (line,) = (n for n, line in enumerate(registry) if line.startswith(f"      {name}:"))
+        registry[line] = f"      {name}: {{size: {len(text)}, sha256: {hashlib.sha256(text).hexdigest()}}}"
+        (project / "mirror" / asset.path).parent.mkdir(parents=True, exist_ok=True)
+        (project / "mirror" / asset.path).write_bytes(text)
     (project / REGISTRY).write_text("\n".join(registry))
-    (project / "mirror/wikitext-2").mkdir(parents=True)
-    (project / "mirror/wikitext-2/test.txt").write_bytes(text)
 
     folder = project / "my base"
     tokenizer.train([plays()], TYPES, project / "pair")
@@ -45,8 +51,8 @@ def project(tmp_path_factory):
     return project
 
 
-def stage(project, name):
-    return micro.stage(project, name, GPT2_SHAKESPEARE_MIRROR=str(project / "mirror"))
+def stage(project, name, *args):
+    return micro.stage(project, name, *args, GPT2_SHAKESPEARE_MIRROR=str(project / "mirror"))
 
 
 def test_download_prepare_and_base_hand_the_tokenizer_on(project):
@@ -72,6 +78,43 @@ def test_download_prepare_and_base_hand_the_tokenizer_on(project):
     assert (base / "tokenizer.json").read_bytes() == (
         project / "data/demo/corpus/tokenizer/tokenizer.json"
     ).read_bytes()
+
+
+def test_a_llama_goes_through_every_stage(project):
+    """It has no dropout, learned positions or biases, and reads longer texts than the scale does."""
+    folder, kept = project / "my base", project / "kept base"
+    shutil.copytree(folder, kept)
+    saved(folder, "llama", vocab_size=ROWS, max_position_embeddings=64)
+    try:
+        for name in ("check", "download", "prepare", "base"):
+            assert stage(project, name).returncode == 0
+        base = json.loads((project / "models/demo/base/0/config.json").read_text())
+        assert (base["model_type"], base["block_size"]) == ("llama", 32)
+
+        done = stage(project, "train", "--row", "finetune", "--seed", "1337")
+        assert done.returncode == 1 and "dropout: a model of type llama has no such dropout" in done.stdout
+        micro.edit(project, lambda p: p["scales"]["demo"]["finetuning"].update(dropout=0.0))
+        for row in ("finetune", "finetune_lora", "scratch_same"):
+            seed = ("--row", row, "--seed", "1337")
+            for name in ("train", "evaluate", "texts", "decode"):
+                done = stage(project, name, *seed)
+                assert done.returncode == 0, done.stdout
+        history = (project / "data/demo/histories/finetune-1337.csv").read_text()
+        assert "kl_novels" in history and "kl_plays" in history
+        for name in ("evaluate", "texts"):
+            assert stage(project, name, "--row", "base", "--seed", "0").returncode == 0
+        texts = json.loads((project / "data/demo/texts/base-0.json").read_text())
+        assert {"recall_train", "recall_novels", "recall_plays", "recall_wikitext"} < texts.keys()
+        losses = {
+            row: json.loads((project / f"data/demo/evaluation/{row}.json").read_text())["val_loss"]
+            for row in ("base-0", "finetune-1337", "scratch_same-1337")
+        }
+        assert losses["finetune-1337"] < losses["base-0"]
+        model = transformers.AutoModelForCausalLM.from_pretrained(project / "models/demo/finetune/1337")
+        assert model.config.model_type == "llama"
+    finally:
+        shutil.rmtree(folder)
+        kept.rename(folder)
 
 
 def test_a_base_without_a_tokenizer_is_refused_by_download(project):

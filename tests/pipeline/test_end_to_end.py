@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 ROWS = [row.name for row in params.load(micro.ROOT / "params.yaml").trained_rows]
 STARTS = {
-    row.name: "finetune" if row.from_base else "scratch"
+    row.name: "finetune" if row.needs_base else "scratch"
     for row in params.load(micro.ROOT / "params.yaml").trained_rows
 }
 
@@ -76,7 +76,7 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
     }
     stages = ran(dvc(project, "repro", **watch))
     assert stages[0] == "check" and stages[-1] == "report"
-    assert len(stages) == len(set(stages)) == 35
+    assert len(stages) == len(set(stages)) == 39
     assert set(results(project)) == {*BASELINES, "base", *ROWS}  # no ensemble of one seed
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10

@@ -224,6 +224,25 @@ def _picture(old: bytes, new: bytes) -> Iterator[Finding]:
         yield Finding("", "", "", Verdict.WITHIN_TOLERANCE, "picture, drawn anew", by_machine=True)
 
 
+DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+def _html(old: bytes, new: bytes) -> Iterator[Finding]:
+    """The page: its data as JSON, sampled texts aside; the rest is equal but for figures, which other files have too."""
+    before, after = (data.decode() for data in (old, new))
+    found = [json.loads(DATA.findall(page)[0]) for page in (before, after)]
+    for a, b in zip(*(data["samples"]["items"] for data in found), strict=True):
+        if a != b:
+            yield Finding("sample", a["text"], b["text"], Verdict.WITHIN_TOLERANCE, "texts", by_machine=True)
+            a |= {key: b[key] for key in ("text", "copied")}
+    yield from _values("", "", *found)
+    rests = [NUMBER.sub("#", DATA.sub("", page)).splitlines() for page in (before, after)]
+    for number, (line, other) in enumerate(zip_longest(*rests, fillvalue=""), 1):
+        if line != other:
+            yield _different(f"line {number}", line, other)
+    yield Finding("", "", "", Verdict.WITHIN_TOLERANCE, "page, written anew", by_machine=True)
+
+
 SETTLED = ("threads", "precision", "world_size")  # of a stage's facts: the params settle them
 OPTIONAL = ("gpu", "cuda")  # facts where there is a GPU
 
@@ -346,7 +365,7 @@ def _file(old: Path, new: Path) -> list[Finding]:
     if before == after:
         return []
     readers: dict[str, Callable[[bytes, bytes], Iterable[Finding]]] = {
-        ".csv": _csv, ".json": _json, ".md": _page, ".png": _picture,
+        ".csv": _csv, ".json": _json, ".md": _page, ".png": _picture, ".html": _html,
     }  # fmt: skip
     special = {CONDITIONS: _conditions, LOCK: _lock}
     reader = special.get(old.name) or readers.get(old.suffix)

@@ -38,7 +38,19 @@ def main() -> None:
                 model, prefixes, analysis.recall_tokens, temperature=0, top_p=1, seed=analysis.seed
             )
             result[f"recall_{part}"] = jury.recall(greedy, originals)
-        result["samples"] = sampling.for_prompts(model, tokenizer.load(at.tokenizer), settings.sample)
+        encoding = tokenizer.load(at.tokenizer)
+        result["samples"] = sampling.for_prompts(model, encoding, settings.sample, jury.train)
+        result["other_temperatures"] = [  # one text a prompt
+            {"temperature": temperature} | text
+            for temperature in analysis.temperatures
+            if temperature != settings.sample.temperature
+            for text in sampling.for_prompts(
+                model,
+                encoding,
+                settings.sample.model_copy(update={"temperature": temperature, "samples_per_prompt": 1}),
+                jury.train,
+            )
+        ]
     judge.write(out, result)
 
 

@@ -20,6 +20,7 @@ def test_summary_needs_nothing_but_the_committed_files():
     text = summary("novels")
     assert all(len(one) <= 110 for one in text.splitlines())
     (finetune,) = [one.split() for one in text.splitlines() if one.startswith("finetune ")]
+    assert "- Fine-tuning a pretrained model" in text and "- Counting n-grams" in text
     assert finetune[1:5] == ["3.9100", "4.3100", "4.4100", "4.4100"]
     for path in at.metrics.iterdir():
         assert path == at.rows or str(path) in text

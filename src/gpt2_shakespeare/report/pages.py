@@ -5,7 +5,7 @@ from typing import Any
 import jinja2
 
 from gpt2_shakespeare.params import Params
-from gpt2_shakespeare.report import forgetting, markdown, parts, registry, table, text_tables
+from gpt2_shakespeare.report import finding, forgetting, markdown, parts, registry, table, text_tables
 from gpt2_shakespeare.report.losses import Losses
 from gpt2_shakespeare.report.texts import Texts
 
@@ -26,6 +26,7 @@ def results(losses: Losses) -> str:
     return _page(
         "table.md",
         heading=table.heading(losses),
+        finding=finding.sentences(losses),
         main=table.main(losses),
         notes=table.NOTES,
         project_model=registry.PROJECT_MODEL,

@@ -1,6 +1,8 @@
 """Sampling from a model: temperature and top-p, with a KV cache and a random generator for each text."""
 
-from collections.abc import Sequence
+import codecs
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,9 +11,12 @@ from torch import Tensor
 from gpt2_shakespeare.model import LanguageModel, ModelError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.runtime import evaluating
+from gpt2_shakespeare.texts import memorisation
+from gpt2_shakespeare.tokens.files import Tokens
 from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 CANDIDATES = (128, 1024, 8192)  # tokens that are enough for top_p often, nearly always, and almost certainly
+COPIED = 8  # tokens word for word as in train that are called copied
 BATCH = 32  # texts sampled at once; memory depends on it, the texts don't
 
 
@@ -23,6 +28,7 @@ def generate(
     temperature: float = 0.8,
     top_p: float = 0.9,
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
+    drawn: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Continue every row of idx by max_new_tokens tokens.
 
@@ -36,6 +42,7 @@ def generate(
             1 draws from all tokens.
         generator: one for all rows, or one for each row; then a row's text doesn't depend on the batch it is in.
             They are CPU generators, whatever the model's device.
+        drawn: is called with the new tokens (B, 1) of each step.
 
     Returns:
         (B, T + max_new_tokens), the prompts included.
@@ -66,6 +73,8 @@ def generate(
             # on the CPU, so that draws don't depend on the device; and cumsum is not deterministic on a GPU
             new = draw(logits.float().cpu(), temperature, top_p, generator).to(idx.device)
             idx = torch.cat((idx, new), dim=1)
+            if drawn:
+                drawn(new)
     return idx
 
 
@@ -77,6 +86,66 @@ def continuations(
     settings: schema.Sampling,
 ) -> list[str]:
     """One continuation of the prompt for each seed, without the prompt; of an empty one, from the end-of-text token."""
+    return [encoding.decode(row) for row in _ids(model, encoding, prompt, seeds, settings).tolist()]
+
+
+def written(
+    model: LanguageModel,
+    encoding: Encoding,
+    prompt: str,
+    seed: int,
+    settings: schema.Sampling,
+    write: Callable[[str], object],
+) -> None:
+    """Hand the text that `continuations` gives for this seed to `write`, piece by piece, while it is drawn.
+
+    No piece ends inside a character.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def drawn(new: Tensor) -> None:
+        if piece := decoder.decode(encoding.decode_bytes(new[0].tolist())):
+            write(piece)
+
+    _ids(model, encoding, prompt, [seed], settings, drawn)
+    if piece := decoder.decode(b"", final=True):
+        write(piece)
+
+
+def for_prompts(
+    model: LanguageModel, encoding: Encoding, settings: schema.Sampling, train: Tokens
+) -> list[dict[str, Any]]:
+    """samples_per_prompt continuations of every prompt, each with its prompt and a seed of its own.
+
+    Args:
+        train: the text in which copied stretches are looked for, (n,).
+
+    Returns:
+        prompt, seed, text, and `copied`: where at least COPIED tokens stand in train word for word, as pairs of the
+        first character and the one after the last.
+    """
+    found: list[dict[str, Any]] = []
+    for number, prompt in enumerate(settings.prompts):
+        seeds = [settings.seed + 1000 * number + n for n in range(settings.samples_per_prompt)]
+        ids = _ids(model, encoding, prompt, seeds, settings)
+        for seed, row, lengths in zip(seeds, ids.tolist(), memorisation.matches(ids, train), strict=True):
+            copied = [
+                [len(encoding.decode(row[:place])) for place in stretch]
+                for stretch in memorisation.stretches(lengths, COPIED)
+            ]
+            found.append({"prompt": prompt, "seed": seed, "text": encoding.decode(row), "copied": copied})
+    return found
+
+
+def _ids(
+    model: LanguageModel,
+    encoding: Encoding,
+    prompt: str,
+    seeds: Sequence[int],
+    settings: schema.Sampling,
+    drawn: Callable[[Tensor], None] | None = None,
+) -> np.ndarray:
+    """Token ids of a continuation for each seed, without the prompt, (B, max_new_tokens)."""
     device = model.device
     ids = torch.tensor([encoding.encode_ordinary(prompt) or [encoding.eot_token]] * len(seeds), device=device)
     tokens = generate(
@@ -86,22 +155,9 @@ def continuations(
         temperature=settings.temperature,
         top_p=settings.top_p,
         generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+        drawn=drawn,
     )
-    return [encoding.decode(row) for row in tokens[:, ids.size(1) :].tolist()]
-
-
-def for_prompts(
-    model: LanguageModel, encoding: Encoding, settings: schema.Sampling
-) -> list[dict[str, str | int]]:
-    """samples_per_prompt continuations of every prompt, each with its prompt and a seed of its own."""
-    found: list[dict[str, str | int]] = []
-    for number, prompt in enumerate(settings.prompts):
-        seeds = [settings.seed + 1000 * number + n for n in range(settings.samples_per_prompt)]
-        texts = continuations(model, encoding, prompt, seeds, settings)
-        found += [
-            {"prompt": prompt, "seed": seed, "text": text} for seed, text in zip(seeds, texts, strict=True)
-        ]
-    return found
+    return tokens[:, ids.size(1) :].cpu().numpy()
 
 
 def samples(

@@ -109,6 +109,17 @@ def test_reading_the_settings_does_not_import_torch():
 # --- rows and layers -----------------------------------------------------------------------------
 
 
+def test_partial_lists_leave_the_settings_of_other_rows_alone():
+    raw = copy.deepcopy(RAW)
+    raw["rows"] = {"scratch": [], "finetune": ["finetune"]}
+    raw["ensembles"] = {}
+    assert len(problems(raw)) > 5 and all("`rows` lists no such row" in line for line in problems(raw))
+    raw["rows"]["partial"] = True
+    assert [row.name for row in params.parse(raw).trained_rows] == ["finetune"]
+    raw["rows"]["partial"] = "yes"
+    assert problems(raw) == ["params.yaml: rows.partial: Input should be a valid boolean (it is 'yes')"]
+
+
 def test_the_rows_of_the_table_are_those_that_the_file_lists_in_its_order():
     found = params.load(PARAMS)
     trained = [*RAW["rows"]["scratch"], *RAW["rows"]["finetune"]]

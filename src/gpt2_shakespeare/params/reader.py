@@ -138,13 +138,14 @@ class Reader:
         pretraining = Merged().lay([shape, *training, self._layer((*place, "pretraining"))])
         settings = self._check_scale(whole, pretraining, place)
 
+        partial = self.raw["rows"].get("partial")
         below = {
             "scratch": [shape, *training],
             "finetune": [window, *training, self._layer((*place, "finetuning"))],
         }
         for above in ("defaults", dotted(place)):
             for row in self._table((*above.split("."), "rows")) or {}:
-                if row not in starts:
+                if row not in starts and not partial:
                     self.problems.append(
                         f"{above}.rows.{row}: `rows` lists no such row{near(str(row), list(starts))}"
                     )

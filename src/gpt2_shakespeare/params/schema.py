@@ -312,10 +312,14 @@ class Ensemble(Table):
 
 
 class RowLists(Table):
-    """The trained rows, by what they start from: random weights, or the base."""
+    """The trained rows, by what they need: nothing, or the base.
+
+    Settings of a row that is not listed are taken for a mistake, unless the lists are called partial.
+    """
 
     scratch: list[Name]
     finetune: list[Name]
+    partial: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
     def _finetune_is_there(self) -> "RowLists":

@@ -76,8 +76,11 @@ def parse(raw: Any, where: str = "params.yaml") -> Params:
     top, scales = reader.read()
     if reader.problems or top is None:
         raise ParamsError("\n".join(f"{where}: {problem}" for problem in dict.fromkeys(reader.problems)))
+    listed = {*top.rows.scratch, *top.rows.finetune}  # all of them, unless the lists are partial
     ensembles = (
-        Row(name=name, kind="ensemble", of=e.of, cached=e.cache) for name, e in top.ensembles.items()
+        Row(name=name, kind="ensemble", of=e.of, cached=e.cache)
+        for name, e in top.ensembles.items()
+        if e.of in listed
     )
     shared = {
         name: getattr(top, name) for name in schema.TopLevel.model_fields if name not in ("rows", "ensembles")

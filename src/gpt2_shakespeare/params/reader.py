@@ -109,7 +109,7 @@ class Reader:
                 seen.setdefault(name, where)
         starts = dict.fromkeys(rows.scratch, "scratch") | dict.fromkeys(rows.finetune, "finetune")
         for name, ensemble in ensembles.items():
-            if ensemble.of not in starts:
+            if ensemble.of not in starts and not rows.partial:
                 self.problems.append(
                     f"ensembles.{name}.of: '{ensemble.of}' is no trained row{near(ensemble.of, list(starts))}"
                 )

@@ -314,7 +314,7 @@ class Ensemble(Table):
 class RowLists(Table):
     """The trained rows, by what they need: nothing, or the base.
 
-    Settings of a row that is not listed are taken for a mistake, unless the lists are called partial.
+    Settings and ensembles of a row that is not listed are taken for a mistake, unless the lists are called partial.
     """
 
     scratch: list[Name]

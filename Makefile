@@ -20,7 +20,7 @@ taste: $(VENV)/installed
 	python stages/mend.py
 	dvc exp run -S scale=laptop -S 'seeds=[1337]' -S rows.partial=true -S 'rows.scratch=[]' -S 'rows.finetune=[finetune]' \
 	  -S scales.laptop.model.block_size=256 -S scales.laptop.finetuning.block_size=256 \
-	  -S +scales.laptop.finetuning.share=0.2 -S scales.laptop.finetuning.warmup_steps=3 \
+	  -S ++scales.laptop.finetuning.share=0.2 -S scales.laptop.finetuning.warmup_steps=3 \
 	  -S scales.laptop.finetuning.eval_tokens=2048 -S scales.laptop.training.batch_size=8
 	@python stages/report.py --print
 

@@ -13,7 +13,10 @@ from ruamel.yaml import YAML
 from gpt2_shakespeare import params
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "data/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 # Folders that the pages write paths from: the project, and the package as docs/architecture.md names its parts
 ABOVE = [ROOT, ROOT / "src/gpt2_shakespeare", ROOT / "tests"]
 # Made by the pipeline or by a user, or in a mirror of downloads

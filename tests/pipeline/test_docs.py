@@ -20,7 +20,7 @@ PAGES = [
 # Folders that the pages write paths from: the project, and the package as docs/architecture.md names its parts
 ABOVE = [ROOT, ROOT / "src/gpt2_shakespeare", ROOT / "tests"]
 # Made by the pipeline or by a user, or in a mirror of downloads
-MADE = ("models/", "logs/", ".checkpoints/", "data/own/base/", "metrics/paper/")
+MADE = ("models/", "site/", "logs/", ".checkpoints/", "data/own/base/", "metrics/paper/")
 MIRRORED = ("tinyshakespeare/", "gpt2/", "wikitext-2/")
 # What models and conditions have, named without its folder
 WRITTEN = {

@@ -57,7 +57,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 lock:
 	$(PYTHON) -m venv --clear $(VENV)
 	python -m pip install --quiet $(TORCH)
-	python -m pip install --quiet --editable '.[pipeline,dev]'
+	python -m pip install --quiet --editable '.[pipeline,dev,docs]'
 	python -m pip freeze --exclude-editable | sed -E '/^nvidia-|^triton==/d; s/^(torch==[0-9.]+)\+.*/\1/' > requirements.lock
 
 clean:

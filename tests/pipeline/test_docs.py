@@ -16,12 +16,16 @@ from gpt2_shakespeare.tokens import corpus
 from gpt2_shakespeare.tokens.files import DataError
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "data/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 # Folders that the pages write paths from: the project, and the package as docs/architecture.md names its parts
 ABOVE = [ROOT, ROOT / "src/gpt2_shakespeare", ROOT / "tests"]
 # Made by the pipeline or by a user, or in a mirror of downloads
 MADE = (
     "models/",
+    "site/",
     "logs/",
     ".checkpoints/",
     "data/own/base/",

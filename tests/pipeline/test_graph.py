@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from gpt2_shakespeare import params
-from gpt2_shakespeare.params import resolved, schema
+from gpt2_shakespeare.params import resolved
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/gpt2_shakespeare"

@@ -170,6 +170,14 @@ def test_the_probe_is_asked_after_every_epoch_and_the_quarters_of_the_first(tmp_
     assert list(history["epochs"].dropna()) == [0.25, 0.5, 0.75, 1.0, 2.0]
 
 
+def test_a_probes_figure_that_is_no_number_ends_the_run(tmp_path):
+    run = trainer()
+    run.probe = lambda model: {"kl_a": 1.0, "p_name": math.nan}
+    with pytest.raises(TrainingError, match="train: step 1: p_name is nan"):
+        run.run(tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_the_history_ends_with_the_epochs_that_were_asked_for(tmp_path):
     """12 windows, 5 a step: six epochs are 15 steps, and an epoch is 2.4."""
     run = trainer(phases=[(8, 6)], batch_size=5, eval_interval=99)

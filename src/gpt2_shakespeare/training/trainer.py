@@ -275,6 +275,8 @@ class Trainer:
         if probe:
             found = {"epochs": phase.epochs_after(progress.phase_step)}
             found |= self.ranks.from_first(lambda: probe(self.model))
+            if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
+                raise TrainingError(f"{self.label}: step {progress.step}: {wrong[0]} is {found[wrong[0]]}")
             row |= {name: float(f"{value:.6g}") for name, value in found.items()}
         progress.history.append(row)
         log.info(

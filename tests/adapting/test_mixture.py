@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from toy import VOCABULARY, distributions, text
 
-from gpt2_shakespeare.adapting.mixture import Mixture
+from gpt2_shakespeare.adapting.mixture import TRUSTS, Mixture
+from gpt2_shakespeare.adapting.state import last_weights
 
 TRAIN, DEV, VAL = text(600), text(400, seed=1), text(200, seed=2)
 N_BYTES = 4000
@@ -17,7 +18,7 @@ def shares_of(mixture: Mixture, tokens: np.ndarray, p: np.ndarray) -> np.ndarray
 
 def learned(models: int = 2) -> Mixture:
     """A mixture that has read train, and dev with its models."""
-    mixture = Mixture(VOCABULARY, N_BYTES, models)
+    mixture = Mixture(VOCABULARY, N_BYTES)
     mixture.read(TRAIN)
     mixture.read(DEV, shares_of(mixture, DEV, distributions(len(DEV), models)))
     return mixture
@@ -25,7 +26,7 @@ def learned(models: int = 2) -> Mixture:
 
 @pytest.mark.parametrize("models", [0, 1, 2])
 def test_the_probabilities_of_the_whole_vocabulary_sum_to_one(models):
-    mixture = Mixture(VOCABULARY, N_BYTES, models)
+    mixture = Mixture(VOCABULARY, N_BYTES)
     mixture.read(TRAIN)
     p = distributions(1, models, seed=5) if models else np.empty((0, 1, len(VOCABULARY)))
     if models:
@@ -73,7 +74,7 @@ def test_a_good_model_is_followed_and_a_bad_one_is_not():
     np.put_along_axis(knows[0], VAL[:, None].astype(int), 0.95, axis=1)
     losses = {}
     for name, p in {"good": knows, "bad": distributions(len(VAL))}.items():
-        mixture = Mixture(VOCABULARY, N_BYTES, 1)
+        mixture = Mixture(VOCABULARY, N_BYTES)
         mixture.read(TRAIN)
         losses[name] = mixture.read(VAL, shares_of(mixture, VAL, p)).mean()
     mixture = Mixture(VOCABULARY, N_BYTES)
@@ -94,12 +95,25 @@ def test_poor_texts_have_finite_losses(tokens):
 
 
 def test_a_model_that_is_sure_and_wrong_costs_no_infinity():
-    mixture = Mixture(VOCABULARY, N_BYTES, 1)
+    mixture = Mixture(VOCABULARY, N_BYTES)
     wrong = 1 - mixture.trie.walk(VAL).bit.astype(float)[None]
     assert np.isfinite(mixture.read(VAL, wrong)).all()
 
 
 def test_shares_of_another_text_are_refused():
-    mixture = Mixture(VOCABULARY, N_BYTES, 1)
+    mixture = Mixture(VOCABULARY, N_BYTES)
     with pytest.raises(ValueError, match="decisions"):
         mixture.read(VAL, np.full((1, 3), 0.5))
+
+
+def test_trust_in_the_models_is_what_gives_dev_the_lowest_loss():
+    mixture, p = Mixture(VOCABULARY, N_BYTES), distributions(len(DEV))
+    mixture.read(TRAIN)
+    shares, found = shares_of(mixture, DEV, p), {}
+    chosen, losses, trust = mixture.mixed_with(DEV, shares)
+    for each in TRUSTS:
+        one = mixture.copy()
+        one.state = one.state._replace(last=last_weights(1, each))
+        found[each] = one.read(DEV, shares).sum()
+    assert losses.sum() == found[trust] == min(found.values())
+    assert chosen.models == 1 and mixture.models == 0

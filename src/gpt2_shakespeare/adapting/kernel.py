@@ -11,15 +11,12 @@ from numba import njit
 
 CONTEXTS, MATCHES = 24, 2
 INPUTS = 3 * CONTEXTS + 2 * MATCHES + 1  # of the first mixers: three a context, two a match, and a constant
-SETS, JOINED, LAST = 7, 2, 4  # first mixers, those that join them, and the last ones, which the models are in
+SETS, JOINED, LAST = 7, 2, 6  # first mixers, those that join them, and the last ones, which the models are in
 EXTRA = 2 + MATCHES  # inputs of the last mixers beside the first ones' results and two a model
 SHORTEST = (5, 9)  # bytes that a match has at least
+ROWS = 4096  # weight sets of a mixer, at most
 LONGEST = 60  # and what is counted of it
-KEYS, STEPS, MAPS = (
-    1 << 16,
-    33,
-    3,
-)  # of the maps at the end: contexts, knots between -8 and 8, and their number
+KEYS, STEPS, MAPS = 1 << 16, 33, 4  # of the maps at the end: contexts, knots from -8 to 8, and their number
 HISTORIES = 2048  # see `_history`
 # Where what stands in `State.now`
 POSITION, TOKEN, TOKEN2, SPELT, WORD, WORD2, WORD3, LETTERS, COLUMN, SPEAKER, OPENING, ORDER, STEP = range(13)
@@ -297,6 +294,10 @@ def read(s, tokens, lengths, decisions, stretched, rates):
                     y[SETS + EXTRA + 2 * k + 1] = 2 * _squash(stretched[k, d]) - 1
                 lasts[0] = int(min(max(stretched[0, d] + 8, 0), 15)) * 16 + int(min(max(result + 8, 0), 15))
                 lasts[1], lasts[2], lasts[3] = node, spot, length * 3 + kind
+                lasts[4], lasts[5] = (
+                    c1 + 256 * kind,
+                    int(min(max(stretched[0, d] * 2 + 16, 0), 31)) * 8 + order,
+                )
                 result = 0.0
                 for i in range(LAST):
                     four[i] = _dot(s.last[i, lasts[i]], y)
@@ -305,6 +306,9 @@ def read(s, tokens, lengths, decisions, stretched, rates):
             keys[0], keys[1] = shape, (_hash(c1, shape) >> 20) & (KEYS - 1)
             inside = now[SPELT] if depth else now[WORD]
             keys[2] = (_hash(_hash(inside, depth + 16 * c1), shape) >> 20) & (KEYS - 1)
+            keys[3] = 0
+            if models:
+                keys[3] = int(min(max(stretched[0, d] * 4 + 32, 0), 63)) * 3 + kind
             p = (1 - rates.share) * _squash(result) + rates.share * _mapped(s, keys, result, -1, 0.0)
             p = min(max(p, 1e-6), 1 - 1e-6)
             costs[t] -= np.log(p if bit else 1 - p)

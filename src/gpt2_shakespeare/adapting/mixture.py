@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpt2_shakespeare.adapting import kernel
-from gpt2_shakespeare.adapting.state import Rates, State, empty
+from gpt2_shakespeare.adapting.state import Rates, State, count_models, empty, last_weights
 from gpt2_shakespeare.adapting.trie import Trie
 from gpt2_shakespeare.tokens.files import Tokens
 
@@ -19,7 +19,7 @@ RATES = Rates(
     first=0.02, least=0.001, fall=100_000.0, join=0.002, last=0.002, map=250, slot=250, final=0.02, share=0.4
 )
 START = 0.08
-TRUST = 0.8
+TRUSTS = (0.4, 0.9)  # what the models' weight may be at the start, as against the counts'
 SURE = 20.0  # no model is taken to be surer than this, as log(p / (1 - p))
 
 
@@ -29,16 +29,15 @@ class Mixture:
     Args:
         vocabulary: the bytes of each token, by its id.
         n_bytes: of all that will be read, about: sizes the tables.
-        models: number of models that are mixed in.
 
     Raises:
         TrieError: a token is empty, or two are the same.
     """
 
-    def __init__(self, vocabulary: Sequence[bytes], n_bytes: int, models: int = 0, rates: Rates = RATES):
-        self.trie, self.rates, self.models = Trie(vocabulary), rates, models
+    def __init__(self, vocabulary: Sequence[bytes], n_bytes: int, rates: Rates = RATES):
+        self.trie, self.rates = Trie(vocabulary), rates
         log_size = min(max(int(n_bytes).bit_length() + 1, 12), 22)
-        self.state = empty(log_size, models, START, TRUST)
+        self.state = empty(log_size, START)
 
     def read(self, tokens: Tokens, shares: np.ndarray | None = None) -> np.ndarray:
         """Predict a text that follows what was read, and learn it.
@@ -53,6 +52,8 @@ class Mixture:
         walk = self.trie.walk(tokens)
         stretched = np.empty((0, len(walk.bit)), np.float32)
         if shares is not None:
+            if not self.state.last.size:
+                self.state = self.state._replace(last=last_weights(len(shares), TRUSTS[0]))
             if shares.shape != (self.models, len(walk.bit)):
                 raise ValueError(
                     f"shares {shares.shape} are not of {self.models} models, {len(walk.bit)} decisions"
@@ -70,9 +71,33 @@ class Mixture:
             self.state, ids, lengths, (walk.first, walk.bit, walk.node, walk.depth), stretched, self.rates
         )
 
+    @property
+    def models(self) -> int:
+        """The number of models that are mixed in."""
+        return count_models(self.state.last)
+
+    def mixed_with(self, tokens: Tokens, shares: np.ndarray) -> tuple["Mixture", np.ndarray, float]:
+        """Begin to mix models in, with the trust in them that gives this text the lowest loss.
+
+        Args:
+            tokens: dev; shares: as `read` takes them.
+
+        Returns:
+            the mixture that has read the text, the losses of its tokens, and the trust.
+        """
+        best: tuple[Mixture, np.ndarray, float] | None = None
+        for trust in TRUSTS:
+            one = self.copy()
+            one.state = one.state._replace(last=last_weights(len(shares), trust))
+            losses = one.read(tokens, shares)
+            if best is None or losses.sum() < best[1].sum():
+                best = one, losses, trust
+        assert best
+        return best
+
     def copy(self) -> "Mixture":
         """The same, which goes on by itself."""
         other = object.__new__(Mixture)
-        other.trie, other.rates, other.models = self.trie, self.rates, self.models
+        other.trie, other.rates = self.trie, self.rates
         other.state = State(*(array.copy() for array in self.state))
         return other

@@ -52,21 +52,16 @@ class Rates(NamedTuple):
     share: float  # of the final maps in the result
 
 
-def empty(log_size: int, models: int, start: float, trust: float) -> State:
+def empty(log_size: int, start: float) -> State:
     """A state that has read nothing.
 
     Args:
         log_size: log2 of the slots a context.
         start: the first mixers' weights.
-        trust: what the last mixers' weights give to the models, as against the counts, from 0 to 1.
     """
     zeros, one = np.zeros, np.float32(1)
     ones, zeroes = (np.arange(k.HISTORIES) >> 1) & 31, np.arange(k.HISTORIES) >> 6
     maps = np.broadcast_to((ones + 0.4) / (ones + zeroes + 0.8), (k.CONTEXTS, 2, k.HISTORIES))
-    last = zeros((k.LAST, 4096, k.SETS + k.EXTRA + 2 * models), np.float32)
-    if models:
-        last[:, :, k.SETS] = 1 - trust
-        last[:, :, k.SETS + k.EXTRA :: 2] = trust / models
     knots = 1 / (1 + np.exp(-(np.arange(k.STEPS) - k.STEPS // 2) / 2))
     return State(
         text=zeros(0, np.uint8), ends=zeros(1, np.uint8), now=zeros(13, np.int64),
@@ -75,7 +70,24 @@ def empty(log_size: int, models: int, start: float, trust: float) -> State:
         follow1=zeros(256, np.int64), follow2=zeros(65536, np.int64),
         found=zeros((k.MATCHES, min(1 << log_size, 1 << 20)), np.int32), matches=zeros((k.MATCHES, 2), np.int64),
         trust=np.full((k.MATCHES, 2, k.LONGEST + 1), 0.75, np.float32),
-        first=np.full((k.SETS, 4096, k.INPUTS), start, np.float32),
-        join=np.full((k.JOINED, 2048, k.SETS), one / k.SETS, np.float32), last=last,
+        first=np.full((k.SETS, k.ROWS, k.INPUTS), start, np.float32),
+        join=np.full((k.JOINED, 2048, k.SETS), one / k.SETS, np.float32), last=zeros((k.LAST, k.ROWS, 0), np.float32),
         final=np.broadcast_to(knots, (k.MAPS, k.KEYS, k.STEPS)).astype(np.float32),
     )  # fmt: skip
+
+
+def last_weights(models: int, trust: float) -> np.ndarray:
+    """The last mixers' weights at their start.
+
+    Args:
+        trust: what they give to the models, as against the counts, from 0 to 1.
+    """
+    weights = np.zeros((k.LAST, k.ROWS, k.SETS + k.EXTRA + 2 * models), np.float32)
+    weights[:, :, k.SETS] = 1 - trust
+    weights[:, :, k.SETS + k.EXTRA :: 2] = trust / models
+    return weights
+
+
+def count_models(weights: np.ndarray) -> int:
+    """The number of models that the last mixers' weights are for."""
+    return max(0, weights.shape[2] - k.SETS - k.EXTRA) // 2

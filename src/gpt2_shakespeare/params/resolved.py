@@ -18,6 +18,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "seeds": params.seeds,
         "ensembles": {row.name: [row.of, row.cached] for row in params.ensembles},
     }
+    adapting = {row.name: [row.of, row.way] for row in params.adapting}
     rows = {
         row.name: {"kind": row.kind, "epochs": row.epochs, "settings": row.settings.model_dump()}
         for row in params.trained_rows
@@ -29,6 +30,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         | {"base": corpus, "model": {"block_size": scale["model"]["block_size"]}},
         "base": runtime | {"base": base, "pretraining": scale["pretraining"]},
         "evaluate": runtime,
+        "adapting": runtime | {"seeds": sorted(params.seeds)},
         "texts": runtime | {"sample": sample, "analysis": analysis},
         "texts_human": {"analysis": analysis},
         "decode": runtime | {"analysis": analysis},
@@ -36,6 +38,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "ensembles": shared | {"rows": list(rows)},
         "report": scale
         | shared
+        | {"adapting": adapting}
         | {"rows": rows, "sample": sample, "analysis": analysis}
         | {"corpus_path": params.corpus_path, "base_path": params.base_path},
         **{

@@ -163,6 +163,11 @@ def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
     return load(folder)
 
 
+def spelled(encoding: tiktoken.Encoding) -> list[bytes]:
+    """The bytes of each type, by its id."""
+    return [encoding.decode_single_token_bytes(token) for token in range(encoding.n_vocab)]
+
+
 def shapes(encoding: tiktoken.Encoding) -> np.ndarray:
     """A number for the way each type is written, int64 (n_vocab,).
 

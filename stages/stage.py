@@ -138,7 +138,7 @@ def collect(settings: Params, *folders: Path) -> None:
             --allow-missing` fetches nothing into a folder that has a file; rows would be missing in the table.
     """
     at = Paths(settings.scale)
-    listed = {at.texts("human")}
+    listed = {at.texts("human")} | {at.adapted(row.of, row.way) for row in settings.adapting}
     for row in settings.rows:
         if row.has_model:
             listed.add(at.decoding(row.name))

@@ -24,7 +24,7 @@ def _named(row: str, seed: int | None) -> str:
 class Paths:
     """All paths of one scale, relative to the project's root.
 
-    A `seed` is that of a trained row; the base, baselines, ensembles and `human` (val itself) have one file for all.
+    A `seed` is that of a trained row; the base, baselines, ensembles, adapting rows and `human` (val itself) have one file for all.
     """
 
     scale: str
@@ -104,6 +104,14 @@ class Paths:
 
     def ensemble(self, row: str) -> Path:
         return self.ensembles / f"{row}.json"
+
+    @property
+    def adapting(self) -> Path:
+        return self.data / "adapting"
+
+    def adapted(self, row: str, way: str) -> Path:
+        """Losses of a row's models that go on learning in some way."""
+        return self.adapting / f"{row}-{way}.json"
 
     def texts(self, row: str, seed: int | None = None) -> Path:
         """Samples and figures of a row's texts."""

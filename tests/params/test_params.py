@@ -123,11 +123,12 @@ def test_partial_lists_leave_the_settings_of_other_rows_alone():
 def test_the_rows_of_the_table_are_those_that_the_file_lists_in_its_order():
     found = params.load(PARAMS)
     trained = [*RAW["rows"]["scratch"], *RAW["rows"]["finetune"]]
-    assert [row.name for row in found.rows] == [*BASELINES, "base", *trained, *RAW["ensembles"]]
+    adapting = [f"{row}_{way}" for row in RAW["adapting"]["rows"] for way in RAW["adapting"]["ways"]]
+    assert [row.name for row in found.rows] == [*BASELINES, "base", *trained, *RAW["ensembles"], *adapting]
     assert [row.name for row in found.rows if row.trained] == trained
     assert [row.name for row in found.rows if row.needs_base] == RAW["rows"]["finetune"]
     assert [row.name for row in found.rows if row.needs_base and not row.from_base] == ["scratch_same"]
-    assert {row.of for row in found.ensembles} <= set(trained)
+    assert {row.of for row in (*found.ensembles, *found.adapting)} <= set(trained)
     assert found.row("finetune_lora").kind == "lora" and isinstance(
         found.row("finetune_lora").settings, schema.LoRA
     )
@@ -152,7 +153,7 @@ def test_a_row_that_is_added_takes_the_layers_below_it():
         rate = 0.0005
         added, plain = row("finetune_slow", scale, raw).settings, row("finetune", scale).settings
         assert added.model_dump() == plain.model_dump() | {"learning_rate": rate}
-    assert params.parse(raw).rows[-4].name == "finetune_slow"  # before the ensembles
+    assert params.parse(raw).trained_rows[-1].name == "finetune_slow"
 
 
 def test_the_last_layer_wins_and_is_shown():
@@ -413,6 +414,12 @@ def test_a_last_phase_that_leaves_positions_untrained_is_refused():
          ["rows.scratch.2: String should match pattern '^[a-z][a-z0-9_]*$' (it is '../up')"]),
         (lambda raw: raw["ensembles"].update(scratch={"of": "scratch_tuned"}),
          ["ensembles: 'scratch' is also in rows.scratch; a row has one place"]),
+        (lambda raw: raw["adapting"]["rows"].append("finetune_tunned"),
+         ["adapting.rows: 'finetune_tunned' is no trained row; did you mean 'finetune_tuned'?"]),
+        (lambda raw: raw["adapting"]["ways"].append("mixed"),
+         ["adapting.ways: ['dynamic', 'mixed', 'ensemble_both', 'mixed'] names one twice"]),
+        (lambda raw: raw["ensembles"].update(scratch_tuned_mixed={"of": "scratch_tuned"}),
+         ["adapting: 'scratch_tuned_mixed' is also in ensembles; a row has one place"]),
         (lambda raw: raw["ensembles"]["finetune_ensemble"].update(of="finetune_tunned"),
          ["ensembles.finetune_ensemble.of: 'finetune_tunned' is no trained row; did you mean 'finetune_tuned'?"]),
         (lambda raw: raw["scales"]["demo"]["rows"]["finetune_lora"].update(kind="dora"),

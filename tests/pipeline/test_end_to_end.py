@@ -63,7 +63,7 @@ FINETUNE_AND_WHAT_FOLLOWS = {
     "decode_finetune@finetune-1337", "report",
 }  # fmt: skip
 PAGES = (
-    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "forgetting.png", "names.png",
+    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "bits_per_char.png", "forgetting.png", "names.png",
     "analysis.md", "analysis.csv", "decoding.png", "memorisation.png",
 )  # fmt: skip
 

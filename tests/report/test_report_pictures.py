@@ -36,7 +36,7 @@ def test_todays_rows_have_their_colours():
         "finetune_lora": "#CC79A7",
     }
     for row in ROWS:
-        if row.kind == "ensemble":
+        if row.of:
             assert looks[row.name] == looks[row.of]
     greys = {looks[row.name].colour for row in ROWS if row.kind in ("baseline", "base")}
     assert greys == {style.BASELINE, style.BASE}

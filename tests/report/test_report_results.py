@@ -6,6 +6,7 @@ import statistics
 import pandas as pd
 import pytest
 from made_up import (
+    ADAPTING,
     COUNTED,
     ENSEMBLES,
     MODELS,
@@ -97,7 +98,7 @@ def test_a_row_without_a_good_evaluation_is_missing_and_says_why(damage, reason)
     path = at.evaluation("finetune", 1337)
     damage(path)
     write(params())
-    assert set(metrics(at)) == {*COUNTED, *MODELS} - {"finetune"}
+    assert set(metrics(at)) == {*COUNTED, *MODELS, *ADAPTING} - {"finetune"}
     *cells, notes = line(at, "finetune")
     assert cells[1:] == ["–"] * 10
     assert notes == f"missing: {path}: {reason}"
@@ -213,11 +214,19 @@ def test_notes_of_rows_that_are_not_trained():
     at = fill(seeds=(1, 2))
     write(params(seeds=(1, 2)))
     cache = "with a unigram of the last 800 tokens at 0.1, chosen on dev"
-    assert line(at, "trigram_cache")[-1] == f"the same, {cache}"
+    assert line(at, "trigram_cache")[-1] == f"the same, {cache}; adapts while it reads"
     assert (
         line(at, "scratch_ensemble_cache")[-1] == f"2 seeds of scratch_tuned, probabilities averaged, {cache}"
     )
     assert line(at, "finetune_ensemble")[-1] == "2 seeds of finetune_tuned, probabilities averaged"
+    counted, dynamic = (
+        "mixed with counting at the level of bytes; adapts while it reads",
+        "dynamic evaluation at rate",
+    )
+    assert line(at, "scratch_tuned_mixed")[-1] == f"seed 1 of scratch_tuned; {counted}"
+    assert line(at, "finetune_tuned_ensemble_both")[-1] == (
+        f"2 seeds of finetune_tuned; {dynamic} 0.0001, decay 0, chosen on dev; {counted}"
+    )
 
 
 def test_one_seed_has_no_ensemble():

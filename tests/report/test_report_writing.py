@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import COUNTED, ENSEMBLES, MODELS, ROWS, fill, line, metrics, params, part, with_row
+from made_up import ADAPTING, COUNTED, ENSEMBLES, MODELS, ROWS, fill, line, metrics, params, part, with_row
 
 from gpt2_shakespeare import report
 from gpt2_shakespeare.report import files, pictures
@@ -17,7 +17,7 @@ from gpt2_shakespeare.report.writing import write
 CODE = Path(report.__file__).parent
 TABLES = {"table.csv", "table.md", "curves.csv", "analysis.csv", "analysis.md", "samples.md", "page.html"}
 PICTURES = {
-    "loss_curves.png", "val_loss.png", "forgetting.png", "names.png", "memorisation.png", "decoding.png",
+    "loss_curves.png", "val_loss.png", "bits_per_char.png", "forgetting.png", "names.png", "memorisation.png", "decoding.png",
 }  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_the_file_of_a_row_that_is_gone_goes():
     write(settings)
     at.evaluation("scratch", 2).unlink()
     write(params("demo", (1, 2)))
-    assert metrics(at).keys() == {*COUNTED, *MODELS, *ENSEMBLES} - {"scratch"}
+    assert metrics(at).keys() == {*COUNTED, *MODELS, *ENSEMBLES, *ADAPTING} - {"scratch"}
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -100,6 +100,8 @@ class Reader:
         ensembles = top.ensembles if top else {}
         seen: dict[str, str] = {}
         lists = {"rows.scratch": rows.scratch, "rows.finetune": rows.finetune, "ensembles": list(ensembles)}
+        adapting = top.adapting.rows if top else []
+        lists["adapting"] = [f"{row}_{way}" for row in adapting for way in (top.adapting.ways if top else [])]
         for where, names in lists.items():
             for name in names:
                 if name in RESERVED:
@@ -113,6 +115,9 @@ class Reader:
                 self.problems.append(
                     f"ensembles.{name}.of: '{ensemble.of}' is no trained row{near(ensemble.of, list(starts))}"
                 )
+        for row in adapting:
+            if row not in starts:
+                self.problems.append(f"adapting.rows: '{row}' is no trained row{near(row, list(starts))}")
         return starts if len(self.problems) == before else None
 
     # --- one scale ---------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "seeds": params.seeds,
         "ensembles": {row.name: [row.of, row.cached] for row in params.ensembles},
     }
+    adapting = {row.name: [row.of, row.way] for row in params.adapting}
     rows = {
         row.name: {"kind": row.kind, "epochs": row.epochs, "settings": row.settings.model_dump()}
         for row in params.trained_rows
@@ -31,6 +32,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "corpus": {key: scale[key] for key in ("corpus", "tokenizer")} | {"base": corpus, "model": window},
         "base": runtime | {"base": base, "pretraining": scale["pretraining"], "model": window},
         "evaluate": runtime,
+        "adapting": runtime | {"seeds": sorted(params.seeds)},
         "texts": runtime | {"sample": sample, "analysis": analysis},
         "texts_human": {"analysis": analysis},
         "decode": runtime | {"analysis": analysis},
@@ -38,6 +40,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "ensembles": shared | {"rows": list(rows)},
         "report": scale
         | shared
+        | {"adapting": adapting}
         | {"rows": rows, "sample": sample, "analysis": analysis}
         | {"corpus_path": params.corpus_path, "base_path": params.base_path},
         **{

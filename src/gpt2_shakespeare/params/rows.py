@@ -5,8 +5,10 @@ from typing import Literal
 
 from gpt2_shakespeare.params.schema import Context, FineTuning, FromScratch
 
-Kind = Literal["baseline", "base", "scratch", "random", "finetune", "lora", "ensemble"]
-BASELINES = ("unigram", "trigram", "trigram_cache")
+Kind = Literal[
+    "baseline", "base", "scratch", "random", "finetune", "lora", "ensemble", "adapting"
+]  # fmt: skip
+BASELINES = ("unigram", "trigram", "trigram_cache", "ppmd", "counting")
 RESERVED = (*BASELINES, "base", "human")  # always there; `human` is val itself, among the texts
 
 
@@ -16,8 +18,10 @@ class Row:
 
     Args:
         kind: `scratch` is trained from random weights, `random` too but in the base's shape, `finetune` and `lora`
-            from the base; a `baseline` counts n-grams; an `ensemble` averages the probabilities of another row's seeds.
-        of: the row whose seeds an ensemble averages.
+            from the base; a `baseline` counts n-grams; an `ensemble` averages the probabilities of another row's seeds;
+            an `adapting` row has another row's models go on learning from what they have predicted.
+        of: the row whose seeds an ensemble averages, or whose models go on learning.
+        way: in which these do.
         cached: whether the ensemble is mixed with a cache of the text so far.
         settings: of a trained row.
     """
@@ -25,6 +29,7 @@ class Row:
     name: str
     kind: Kind
     of: str = ""
+    way: str = ""
     cached: bool = False
     settings: FromScratch | FineTuning | None = None
 

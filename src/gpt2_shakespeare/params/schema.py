@@ -311,6 +311,27 @@ class Ensemble(Table):
     cache: Annotated[bool, Field(strict=True)] = False  # mixed with a cache of the text so far
 
 
+Way = Literal["dynamic", "mixed", "both", "ensemble_dynamic", "ensemble_mixed", "ensemble_both"]
+
+
+class Adapting(Table):
+    """Rows that go on learning from what they have predicted: each of these trained rows, in each of these ways.
+
+    `dynamic` moves the weights, `mixed` mixes the model with counting, `both` does both; `ensemble` has the models of
+    all seeds in place of the lowest one's. See adapting/adapt.py.
+    """
+
+    rows: list[str]
+    ways: list[Way]
+
+    @model_validator(mode="after")
+    def _nothing_stands_twice(self) -> "Adapting":
+        for name, values in (("rows", self.rows), ("ways", self.ways)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name}: {values} names one twice")
+        return self
+
+
 class RowLists(Table):
     """The trained rows, by what they need: nothing, or the base.
 
@@ -339,6 +360,7 @@ class TopLevel(Table):
     base_path: FilePath
     rows: RowLists
     ensembles: dict[Name, Ensemble]
+    adapting: Adapting
     sample: Sampling
     analysis: Analysis
 

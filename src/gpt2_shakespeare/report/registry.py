@@ -33,11 +33,19 @@ PUBLISHED = {
 GPT2_REPOS = ("openai-community/gpt2", "gpt2")
 NANOGPT_ZERO_SHOT = "nanoGPT reports 4.03 for GPT-2 124M"  # its issue 210; split by characters
 
+# Of what is no static model
+ADAPTS = "adapts while it reads"
+
+# Baselines of which that is so
+ADAPTING = ("trigram_cache", "ppmd", "counting")
+
 # Baseline -> its note in the table; {cache} stands for the cache's size and weight
 BASELINE_NOTES = {
     "unigram": "counts of the train tokens, each one up",
     "trigram": "interpolated Kneser-Ney on the train tokens",
-    "trigram_cache": "the same, {cache}",
+    "trigram_cache": "the same, {cache}; adapts while it reads",
+    "ppmd": f"a compressor, PPMd of order 6, on the bytes; {ADAPTS}",
+    "counting": f"the mixture of counts of bytes, words and tokens, without a model; {ADAPTS}",
 }
 
 # LoRA is compared with this row and with all that have its settings

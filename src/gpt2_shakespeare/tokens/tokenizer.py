@@ -205,6 +205,11 @@ def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
     return load_pair(folder)
 
 
+def spelled(encoding: Encoding) -> list[bytes]:
+    """The bytes of each type, by its id."""
+    return [encoding.decode_single_token_bytes(token) for token in range(encoding.n_vocab)]
+
+
 def shapes(encoding: Encoding) -> np.ndarray:
     """A number for the way each type is written, int64 (n_vocab,).
 

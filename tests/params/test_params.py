@@ -112,10 +112,14 @@ def test_reading_the_settings_does_not_import_torch():
 def test_partial_lists_leave_the_settings_of_other_rows_alone():
     raw = copy.deepcopy(RAW)
     raw["rows"] = {"scratch": [], "finetune": ["finetune"]}
-    assert len(problems(raw)) == 3 and all("is no trained row" in line for line in problems(raw))
+    assert len(problems(raw)) == 5 and all("is no trained row" in line for line in problems(raw))
     raw["rows"]["partial"] = True
     found = params.parse(raw)
-    assert [row.name for row in found.trained_rows] == ["finetune"] and not found.ensembles
+    assert (
+        [row.name for row in found.trained_rows] == ["finetune"]
+        and not found.ensembles
+        and not found.adapting
+    )
     raw["rows"]["partial"] = "yes"
     assert problems(raw) == ["params.yaml: rows.partial: Input should be a valid boolean (it is 'yes')"]
 

@@ -34,7 +34,8 @@ def adapted(
         DataError: a text has fewer than two tokens, or train no window.
         ModelError: a probability is not finite.
     """
-    last, facts, learning = way.rpartition("_")[2], {}, []
+    last, learning = way.rpartition("_")[2], []
+    facts: dict[str, float] = {}
     if last != "mixed":
         statistics = [Statistics(model, tokens["train"]) for model in models]
         best = best_dynamic(models[0], statistics[0], tokens["dev"])

@@ -176,7 +176,7 @@ def shares(
     """
     rows = len(models) + (len(models) > 1)
     found = np.full((rows, len(walk.bit)), 0.5)
-    ways = learning or [None] * len(models)
+    ways: Sequence[tuple[Dynamic, Statistics] | None] = learning or [None] * len(models)
     streams = [log_probabilities(model, tokens, way) for model, way in zip(models, ways, strict=True)]
     for parts in zip(*streams, strict=True):
         place = parts[0][0]

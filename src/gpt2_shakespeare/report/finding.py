@@ -1,7 +1,7 @@
 """What a scale's losses say, in plain sentences."""
 
 from gpt2_shakespeare.report.losses import Losses, Result
-from gpt2_shakespeare.report.registry import MADE_UP, OTHER_TEXTS, PROJECT, PROJECT_MODEL
+from gpt2_shakespeare.report.registry import MADE_UP, NGRAMS, OTHER_TEXTS, PROJECT, PROJECT_MODEL
 from gpt2_shakespeare.report.titles import base_name
 
 EQUAL = 0.01  # nats per token; losses nearer than this are called the same
@@ -45,7 +45,9 @@ def _learned(losses: Losses) -> str:
 
 
 def _counted(losses: Losses) -> str:
-    counted, trained = _lowest(losses, "baseline"), _lowest(losses, "scratch", "finetune", "lora")
+    ngrams = [result for result in losses.results if result.name in NGRAMS and not result.problem]
+    counted = min(ngrams, key=lambda result: result.figures["val_loss"], default=None)
+    trained = _lowest(losses, "scratch", "finetune", "lora")
     if not counted or not trained:
         return ""
     better = trained.figures["val_loss"] < counted.figures["val_loss"]

@@ -48,6 +48,8 @@ BASELINE_NOTES = {
     "counting": f"the mixture of counts of bytes, words and tokens, without a model; {ADAPTS}",
 }
 
+NGRAMS = ("unigram", "trigram", "trigram_cache")
+
 # LoRA is compared with this row and with all that have its settings
 FULL_FINE_TUNING = "finetune"
 

@@ -274,7 +274,8 @@ class Trainer:
         probe = self.probe if probes else None
         if probe:
             found = {"epochs": phase.epochs_after(progress.phase_step)}
-            found |= self.ranks.from_first(lambda: probe(self.model))
+            with self.machine.autocast():  # as the losses are measured
+                found |= self.ranks.from_first(lambda: probe(self.model))
             if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
                 raise TrainingError(f"{self.label}: step {progress.step}: {wrong[0]} is {found[wrong[0]]}")
             row |= {name: float(f"{value:.6g}") for name, value in found.items()}

@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-.PHONY: repro taste test verify bench lint lock clean
+.PHONY: repro taste test exps verify bench lint lock clean
 
 repro: $(VENV)/installed
 	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 || \
@@ -26,6 +26,11 @@ taste: $(VENV)/installed
 
 test: $(VENV)/installed
 	python -m pytest
+
+# All experiments: the val losses, and the params that differ.
+exps:
+	@dvc exp show --no-pager --only-changed \
+	  --drop 'data|src|stages|models|params.yaml|Created|.*:(train|dev|perp|bits|pass|val_loss_)'
 
 # Regenerates the committed figures in a scratch clone and compares them row by row.
 verify: $(VENV)/installed

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PATIENCE = 60  # seconds without a word from the browser, on a busy machine
 NEEDED = "GPT2_SHAKESPEARE_BROWSER"  # set where a missing browser is a failure, as in CI
 
 
@@ -66,6 +68,7 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            assert select.select([self._out], [], [], PATIENCE)[0], f"Chromium said nothing for {PATIENCE} s"
             more = os.read(self._out, 1 << 16)
             assert more, "Chromium has ended"
             self._buffer += more

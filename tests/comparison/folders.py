@@ -22,6 +22,7 @@ SHOWS: dict[str, tuple[str, ...]] = {
     "analysis.md": ("analysis.csv",),
     "loss_curves.png": ("curves.csv", "table.csv"),
     "val_loss.png": ("table.csv",),
+    "bits_per_char.png": ("table.csv",),
     "forgetting.png": ("curves.csv", "table.csv"),
     "names.png": ("curves.csv", "table.csv"),
     "memorisation.png": ("analysis.csv",),

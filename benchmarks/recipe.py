@@ -1,6 +1,6 @@
 """One-factor runs of a recipe on dev: what each change of the settings is worth, in nats per token.
 
-    dvc exp run -S scale=laptop          # or as far as the stages prepare and base
+    dvc exp run -S scale=novels          # or as far as the stages prepare and base
     python benchmarks/recipe.py scratch_tuned --variants start dropout=0.3 --labels 'as it is' 'dropout 0.3' --seeds 1337 1
 
 A variant is `start`, the row as it stands in params.yaml, or one or more changes joined by `,`: key=value, where a dot
@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure import losses
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
 from gpt2_shakespeare.training.plan import starting_model
@@ -49,7 +49,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("section", nargs="?", help="a trained row, such as scratch_tuned")
-    parser.add_argument("--scale", default="laptop")
+    parser.add_argument("--scale", default="novels")
     parser.add_argument("--variants", nargs="+", default=["start"])
     parser.add_argument(
         "--labels", nargs="+", help="what the picture calls them; default: the variants themselves"
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 progress = trainer.run(Path(folder))
                 last = Path(folder) / paths.LAST
-                ended = GPT.from_pretrained(last) if last.is_dir() else model
+                ended = load_model(last) if last.is_dir() else model
                 line = {
                     "section": args.section, "variant": variant, "label": label, "seed": seed,
                     "dev_loss": round(losses.exact_loss(model, dev), 4),

@@ -1,7 +1,7 @@
 """Speed and memory beside Hugging Face's GPT-2: same weights' shape, batch, dropout, optimizer, threads, precision.
 
     python benchmarks/speed.py                      # all works, half an hour on two cores
-    python benchmarks/speed.py --works step-laptop sample-1
+    python benchmarks/speed.py --works step-7m sample-1
     ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 python benchmarks/speed.py      # as on a processor without AMX
 
 Each side runs in a process of its own, the sides in turn, twice; the faster of its two times counts. All have the same
@@ -30,6 +30,7 @@ import torch
 from gpt2_shakespeare import runtime
 from gpt2_shakespeare.measure.losses import exact_loss
 from gpt2_shakespeare.model import GPT, GPTConfig
+from gpt2_shakespeare.model.pretrained import Pretrained
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.texts.sampling import generate
 from gpt2_shakespeare.tokens.batches import window_starts, windows
@@ -40,24 +41,33 @@ VOCAB_SIZE = 50257
 COLOURS = {"plain": "#0072B2", "kept": "#009E73", "tuned": "#E69F00"}
 DROPOUT = 0.1
 SIDES = ("ours", "plain", "kept", "tuned")
-LAPTOP = {"n_layer": 4, "n_head": 4, "n_embd": 128}
+SMALL = {"n_layer": 4, "n_head": 4, "n_embd": 128}
 GPT2 = {"n_layer": 12, "n_head": 12, "n_embd": 768}
+# SmolLM2-135M's, by the names that transformers has; it has no dropout
+SMOLLM2 = {
+    "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+    "num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True, "max_position_embeddings": 8192,
+}  # fmt: skip
 
 # work -> (kind, its settings)
 WORKS: dict[str, tuple[str, dict]] = {
     "matrix": ("matrix", {"tokens": 2048}),
-    "step-laptop": ("step", {"shape": LAPTOP, "block_size": 256, "batch_size": 4, "micro_batches": 1, "steps": 12}),
+    "step-7m": ("step", {"shape": SMALL, "block_size": 256, "batch_size": 4, "micro_batches": 1, "steps": 12}),
     "step-124m-256": ("step", {"shape": GPT2, "block_size": 256, "batch_size": 8, "micro_batches": 4, "steps": 1}),
     "step-124m-1024": ("step", {"shape": GPT2, "block_size": 1024, "batch_size": 2, "micro_batches": 4, "steps": 1}),
-    "loop-laptop": ("loop", {"shape": LAPTOP, "block_size": 256, "batch_size": 4, "steps": 60}),
+    "step-135m-256": ("step", {"shape": SMOLLM2, "block_size": 256, "batch_size": 8, "micro_batches": 1, "steps": 2}),
+    "loop-7m": ("loop", {"shape": SMALL, "block_size": 256, "batch_size": 4, "steps": 60}),
     "sample-1": ("sampling", {"shape": GPT2, "batch_size": 1}),
     "sample-32": ("sampling", {"shape": GPT2, "batch_size": 32}),
+    "sample-135m-1": ("sampling", {"shape": SMOLLM2, "batch_size": 1}),
+    "sample-135m-32": ("sampling", {"shape": SMOLLM2, "batch_size": 32}),
     "exact": ("exact", {"shape": GPT2, "tokens": 4097}),
 }  # fmt: skip
 # What the picture calls them, and the sides
 NAMES = {
-    "step-laptop": "training\nstep, 7 M\nT = 256", "step-124m-256": "training\nstep, 124 M\nT = 256",
-    "step-124m-1024": "training\nstep, 124 M\nT = 1024", "loop-laptop": "60 steps by\nthe Trainers\n7 M",
+    "step-7m": "training\nstep, 7 M\nT = 256", "step-124m-256": "training\nstep, 124 M\nT = 256",
+    "step-124m-1024": "training\nstep, 124 M\nT = 1024", "step-135m-256": "training\nstep, 135 M\nT = 256",
+    "sample-135m-1": "sampling\n1 text\n135 M", "sample-135m-32": "sampling\n32 texts\n135 M", "loop-7m": "60 steps by\nthe Trainers\n7 M",
     "sample-1": "sampling\n1 text\n124 M", "sample-32": "sampling\n32 texts\n124 M", "exact": "exact loss\n124 M",
 }  # fmt: skip
 SIDE_NAMES = {
@@ -69,6 +79,11 @@ SIDE_NAMES = {
 
 def model(side: str, shape: dict, block_size: int, dropout: float) -> Any:
     torch.manual_seed(0)
+    if "hidden_size" in shape:
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        net = LlamaForCausalLM(LlamaConfig(**shape))
+        return Pretrained(net) if side == "ours" else net
     if side == "ours":
         return GPT(GPTConfig(block_size=block_size, vocab_size=VOCAB_SIZE, dropout=dropout, **shape))
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -86,7 +101,8 @@ def step(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, 
     if side == "tuned":
         net.compile()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
-    idx = torch.randint(VOCAB_SIZE, (batch_size, block_size + 1), device=machine.device)
+    types = shape.get("vocab_size", VOCAB_SIZE)
+    idx = torch.randint(types, (batch_size, block_size + 1), device=machine.device)
 
     def loss() -> torch.Tensor:
         if side == "ours":
@@ -120,6 +136,13 @@ def step(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, 
 def gflop_per_token(shape: dict, block_size: int) -> float:
     """Arithmetic of a token in training: 6 N + 12 n_layer n_embd T, N the parameters that are multiplied (the head's
     among them, positions not)."""
+    if "hidden_size" in shape:
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        with torch.device("meta"):
+            multiplied = LlamaForCausalLM(LlamaConfig(**shape)).num_parameters()
+        width, layers = shape["hidden_size"], shape["num_hidden_layers"]
+        return (6 * multiplied + 12 * layers * width * block_size) / 1e9
     with torch.device("meta"):
         net = GPT(GPTConfig(block_size=block_size, vocab_size=VOCAB_SIZE, **shape))
     multiplied = net.n_params() - net.transformer.wpe.weight.numel()
@@ -147,7 +170,7 @@ def loop(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, 
         if side == "ours":
             settings = schema.Training(
                 learning_rate=1e-4, min_lr=0, warmup_steps=0, beta1=0.9, beta2=0.999, weight_decay=0.1,
-                decay="matrices", grad_clip=1, stride=None, batch_size=batch_size, grad_accum_steps=1,
+                decay="matrices", grad_clip=1, share=1, stride=None, batch_size=batch_size, grad_accum_steps=1,
                 dropout=DROPOUT, attn_dropout=DROPOUT, eval_interval=steps, eval_tokens=1, patience=None,
                 random_offsets=False, renaming=None, spelling=False, sampled_types=None, muon_learning_rate=None,
             )  # fmt: skip
@@ -174,8 +197,11 @@ def sampling(side: str, machine: runtime.Runtime, *, shape, batch_size) -> dict:
     """Seconds for 256 tokens by top-p 0.9 at temperature 0.8 after a prompt of 16."""
     net = model(side, shape, 1024, 0.0).to(machine.device).eval()
     with torch.no_grad():  # random weights that are as sure of the next token as a trained GPT-2
-        net.transformer.ln_f.weight.fill_(8.0)
-    idx, new = torch.randint(VOCAB_SIZE, (batch_size, 16), device=machine.device), 256
+        for name, parameter in net.named_parameters():
+            if name in ("transformer.ln_f.weight", "transformer.norm.weight", "model.norm.weight"):
+                parameter.fill_(8.0)
+    types = shape.get("vocab_size", VOCAB_SIZE)
+    idx, new = torch.randint(types, (batch_size, 16), device=machine.device), 256
 
     def ours(count: int) -> None:
         generate(net, idx, count, temperature=0.8, top_p=0.9, generator=torch.Generator().manual_seed(0))
@@ -265,6 +291,7 @@ def runtime_settings(args: argparse.Namespace) -> schema.Runtime:
         processes=1,
         threads=args.threads,
         precision=args.precision or ("bf16" if cuda or runtime.cpu_has_bf16() else "fp32"),
+        evaluation_precision="fp32",
         compile=False,
     )
 

@@ -1,16 +1,18 @@
-"""The pretrained model that fine-tuning starts from: from the hub, from a folder, or pretrained here."""
+"""The pretrained model that fine-tuning starts from: what `download` brought, a user's own, or pretrained here."""
 
 from pathlib import Path
 
 from stage import TEXTS, conditions, described, in_processes, no_arguments, stage, train_into
 
-from gpt2_shakespeare import params, paths, runtime
-from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare import disk, params, paths, runtime
+from gpt2_shakespeare.model import ModelError, load_model
 from gpt2_shakespeare.model.card import card
 from gpt2_shakespeare.model.complete import complete
+from gpt2_shakespeare.model.pretrained import Pretrained
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import hugging_face, tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
+from gpt2_shakespeare.tokens.json_tokenizer import fits
 from gpt2_shakespeare.training.plan import new_model
 from gpt2_shakespeare.training.trainer import Trainer
 
@@ -29,34 +31,36 @@ def main() -> None:
         about = (TEXTS[str(scale.base.corpus)], "random weights")
         train_into(at.base, trainer, at, "base", scale.checkpoint_interval, about)
         return
-    out = paths.fresh(at.base)
-    with conditions(at.log("base"), machine):
-        if scale.base.source == "hub":
-            # here: what is pinned by hash can't change with this module
-            from gpt2_shakespeare.corpora.hub import fetch_hub
-
-            folder = fetch_hub(scale.base.repo, scale.base.revision, paths.DOWNLOADS / "hub")
-        else:
-            folder = Path(settings.base_path)
-        model = GPT.from_pretrained(folder)
-        if model.config.vocab_size != vocab_size:
+    disk.remove(at.base)
+    with disk.aside(at.base, folder=True) as out, conditions(at.log("base"), machine):
+        folder = base_folder(settings, at)
+        gguf = folder / paths.GGUF
+        model = Pretrained.from_gguf(gguf) if gguf.exists() else load_model(folder)
+        if not fits(encoding, model.vocab_size):
             raise ModelError(
-                f"{folder}: the base has {model.config.vocab_size} token types and the tokenizer {vocab_size}; "
-                "for a base with GPT-2's own tokens set tokenizer.source to gpt2 and vocab_size to 50257"
+                f"{folder}: the base has {model.vocab_size} token types and the tokenizer {vocab_size}; "
+                "for a base with tokens of its own set tokenizer.source to base and leave vocab_size out"
             )
-        longest = max(row.settings.longest_window for row in settings.trained_rows if row.from_base)
-        if model.config.block_size < longest:
+        longest = max(row.settings.longest_window for row in settings.trained_rows if row.needs_base)
+        if model.block_size < longest:
             raise ModelError(
-                f"{folder}: the base has block_size {model.config.block_size}, and a row is fine-tuned on windows of "
+                f"{folder}: the base has block_size {model.block_size}, and a row is fine-tuned on windows of "
                 f"{longest}; lower that row's block_size"
             )
         hugging_face.refuse_other(folder, encoding)
+        if isinstance(model, Pretrained):
+            model.block_size = scale.model.block_size
         model.save_pretrained(out)
         complete(
             out,
             at.tokenizer,
             card(f"{at.scale}: base", "a corpus of others", described(scale.base), None, None),
         )
+
+
+def base_folder(settings: params.Params, at: paths.Paths) -> Path:
+    """The folder that holds the base: the user's own, or what `download` has brought (a GGUF as paths.GGUF)."""
+    return Path(settings.base_path) if settings.at_scale.base.source == "path" else at.raw_base
 
 
 def pretraining(

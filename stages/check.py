@@ -48,7 +48,7 @@ def shown(settings: params.Params, name: str, scale: str) -> str:
     lines = [
         (dotted(place), value, dotted(written)) for place, value, written in at_scale.merged[name].leaves()
     ]
-    if rows[name].from_base and "epochs" not in at_scale.merged[name].values:
+    if rows[name].needs_base and "epochs" not in at_scale.merged[name].values:
         source = "epochs" if name == "finetune" else "long_epochs"
         lines.insert(0, ("epochs", rows[name].epochs, source))
     pairs = [(f"{key}: {json.dumps(value)}", where) for key, value, where in lines]

@@ -3,7 +3,7 @@
 from stage import conditions, row_and_seed, stage
 
 from gpt2_shakespeare import params, paths, runtime
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.texts import judge, sampling
 
 
@@ -12,7 +12,7 @@ def main() -> None:
     row, seed = row_and_seed(__doc__, (row for row in settings.rows if row.has_model))
     at, analysis = paths.Paths(settings.scale), settings.analysis
     machine = runtime.start(settings.at_scale.runtime)
-    model = GPT.from_pretrained(at.model(row.name, seed)).to(machine.device)
+    model = load_model(at.model(row.name, seed)).to(machine.device)
     jury = judge.Judge.read(at)
 
     cells = []

@@ -1,4 +1,4 @@
-"""Losses of one model, in fp32 whatever it was trained in. No training reads val."""
+"""Losses of one model, in the precision of evaluation whatever it was trained in. No training reads val."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from gpt2_shakespeare import disk, params, paths, runtime
 from gpt2_shakespeare.measure import kinds, losses
 from gpt2_shakespeare.measure.forgetting import Forgetting
 from gpt2_shakespeare.measure.names import Names, name_probe
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import LanguageModel, load_model
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.corpus import bits_per_char
 from gpt2_shakespeare.tokens.files import Tokens, load_tokens
@@ -23,13 +23,12 @@ def main() -> None:
     settings = params.load()
     row, seed = row_and_seed(__doc__, (row for row in settings.rows if row.has_model))
     at = paths.Paths(settings.scale)
-    machine = runtime.start(settings.at_scale.runtime)
+    machine = runtime.start(settings.at_scale.runtime.for_evaluation())
     folder = at.model(row.name, seed)
-    model = GPT.from_pretrained(folder).to(machine.device)
-    tokens = {part: load_tokens(at.tokens(part), model.config.vocab_size) for part in ("train", "dev", "val")}
+    model = load_model(folder).to(machine.device)
+    tokens = {part: load_tokens(at.tokens(part), model.vocab_size) for part in ("train", "dev", "val")}
     others = {
-        file.stem: load_tokens(file, model.config.vocab_size)
-        for file in sorted(at.other_tokens.glob("*.npy"))
+        file.stem: load_tokens(file, model.vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
     }
     encoding = tokenizer.load(at.tokenizer)
     masks = kinds.kinds(encoding, tokens["val"], tokens["train"])
@@ -38,31 +37,31 @@ def main() -> None:
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
     out = at.evaluation(row.name, seed)
-    with conditions(at.log(f"evaluate-{out.stem}"), machine):
+    with conditions(at.log(f"evaluate-{out.stem}"), machine), machine.autocast():
         result, each = measure(model, tokens)
         result |= kinds.split_losses(each["val"], masks)
-        base = GPT.from_pretrained(at.base).to(machine.device)
-        if model.config.block_size >= base.config.block_size:
+        base = load_model(at.base).to(machine.device)
+        if model.block_size >= base.block_size:
             result |= Forgetting(base, others, OTHER_TOKENS).measure(model)
         result |= names.measure(model)
         if row.trained:
             last = folder / paths.LAST  # there only if the best weights are of an earlier step
-            ended = (
-                measure(GPT.from_pretrained(last).to(machine.device), tokens)[0] if last.is_dir() else result
-            )
+            ended = measure(load_model(last).to(machine.device), tokens)[0] if last.is_dir() else result
             result |= {f"{name}_last": ended[name] for name in LOSSES}
             result |= training_facts(folder)
     corpus = disk.read_json(at.corpus_facts)
     result["bits_per_char"] = bits_per_char(
         result["val_loss"], corpus["tokens"]["val"], corpus["chars"]["val"]
     )
-    result |= {"parameters": model.n_params(), "block_size": model.config.block_size}
+    result |= {"parameters": model.n_params(), "block_size": model.block_size}
     with disk.aside(at.token_losses(row.name, seed)) as temp:
         save_file({part: each[part] for part in ("dev", "val")}, temp)
     disk.write_json(out, result, indent=2, sort_keys=True)
 
 
-def measure(model: GPT, tokens: dict[str, Tokens]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def measure(
+    model: LanguageModel, tokens: dict[str, Tokens]
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Exact losses of train, dev and val, and val's by the reference's protocol, in nats per token; and each token's."""
     each = {part: losses.exact_losses(model, tokens[part]) for part in tokens}
     result = {f"{part}_loss": float(values.mean()) for part, values in each.items()}

@@ -7,7 +7,7 @@ from stage import no_arguments, stage
 from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.corpora import assets
 from gpt2_shakespeare.params import schema
-from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens import json_tokenizer, tokenizer
 from gpt2_shakespeare.tokens.corpus import encode, learn, read_corpus, split
 from gpt2_shakespeare.tokens.files import save_tokens
 
@@ -20,20 +20,28 @@ def main() -> None:
     corpus = read_corpus(at.raw / names[scale.corpus])
     pretrain = _pretraining_texts(scale.base, at) if scale.base.corpus else {}
     other = {"base_corpus": pretrain.pop("held_out")} if pretrain else {}
-    if scale.tokenizer.source == "gpt2":
+    if scale.tokenizer.source == "base":  # the last is a text that no one can have read before
+        other["plays"] = [read_corpus(at.raw / "unseen.txt")]
+        other["novels"] = [read_corpus(at.raw / asset.path) for asset in assets.NOVELS_HELD_OUT]
+    if scale.tokenizer.source != "bpe":
         other["wikitext"] = [read_corpus(at.raw / assets.WIKITEXT2_TEST.path)]
 
     paths.fresh(at.corpus)
     folder = paths.fresh(at.tokenizer)
-    if scale.tokenizer.source == "gpt2":
-        for asset in assets.GPT2_BPE:
-            disk.install(at.raw / asset.path, folder / Path(asset.path).name)
-        encoding = tokenizer.load(folder)
-        parts = split(encode(encoding, [corpus]), scale.model.block_size)
-    else:
+    if scale.tokenizer.vocab_size and scale.tokenizer.source == "bpe":
+        encoding: tokenizer.Encoding
         encoding, parts = learn(
             corpus, pretrain.get("train", []), scale.tokenizer.vocab_size, scale.model.block_size, folder
         )
+    else:
+        if scale.tokenizer.source == "gpt2":
+            for asset in assets.GPT2_BPE:
+                disk.install(at.raw / asset.path, folder / Path(asset.path).name)
+        else:
+            gguf = at.raw_base / paths.GGUF
+            json_tokenizer.take(gguf if gguf.exists() else at.raw_base, folder)
+        encoding = tokenizer.load(folder)
+        parts = split(encode(encoding, [corpus]), scale.model.block_size)
     for name, tokens in parts.items():
         save_tokens(at.tokens(name), tokens)
     for folder, found in ((at.pretrain_tokens, pretrain), (at.other_tokens, other)):
@@ -57,7 +65,7 @@ def _pretraining_texts(base: schema.Base, at: paths.Paths) -> dict[str, list[str
         parts = [text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] :]]
         return dict(zip(("train", "dev", "held_out"), ([part.strip() + "\n"] for part in parts), strict=True))
     novels = {asset.path: read_corpus(at.raw / asset.path) for asset in assets.NOVELS}
-    held_out = [text for path, text in novels.items() if any(name in path for name in assets.NOVELS_HELD_OUT)]
+    held_out = [novels[asset.path] for asset in assets.NOVELS_HELD_OUT]
     train = [text for text in novels.values() if text not in held_out]
     # dev chooses among the base's steps, so it is not one of the held-out novels: the end of a seen author's last
     cut = int(0.5 * len(train[-1]))

@@ -23,7 +23,9 @@ def main() -> None:
         print(summary(params.scale))
     else:
         data = Paths(params.scale).data
-        collect(params, *(data / name for name in ("histories", "evaluation", "texts", "decoding")))
+        collect(
+            params, *(data / name for name in ("histories", "evaluation", "adapting", "texts", "decoding"))
+        )
         logging.info("report: %s", write(params) / TABLE_MD)
 
 

@@ -138,7 +138,7 @@ def collect(settings: Params, *folders: Path) -> None:
             --allow-missing` fetches nothing into a folder that has a file; rows would be missing in the table.
     """
     at = Paths(settings.scale)
-    listed = {at.texts("human")}
+    listed = {at.texts("human")} | {at.adapted(row.of, row.way) for row in settings.adapting}
     for row in settings.rows:
         if row.has_model:
             listed.add(at.decoding(row.name))
@@ -228,6 +228,8 @@ def described(base: Base) -> str:
     """The base, for a model card."""
     if base.source == "pretrain":
         return f"a base of this project, pretrained on {TEXTS[str(base.corpus)]}; it is not GPT-2"
+    if base.source == "package":
+        return f"{base.package}, from a Python package with 4-bit weights, which were turned into fp32"
     return f"{base.repo} at revision {base.revision}" if base.source == "hub" else "a model of the user"
 
 

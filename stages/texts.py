@@ -4,9 +4,10 @@ import numpy as np
 from stage import conditions, row_and_seed, stage
 
 from gpt2_shakespeare import params, paths, runtime
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.texts import judge, sampling
 from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens.files import load_tokens
 
 
 def main() -> None:
@@ -15,8 +16,9 @@ def main() -> None:
     at, analysis = paths.Paths(settings.scale), settings.analysis
     decoding = {"temperature": settings.sample.temperature, "top_p": settings.sample.top_p}
     machine = runtime.start(settings.at_scale.runtime)
-    model = GPT.from_pretrained(at.model(row.name, seed)).to(machine.device)
+    model = load_model(at.model(row.name, seed)).to(machine.device)
     jury = judge.Judge.read(at)
+    vocab_size = jury.encoding.n_vocab
 
     out = at.texts(row.name, seed)
     with conditions(at.log(f"texts-{out.stem}"), machine):
@@ -24,14 +26,31 @@ def main() -> None:
         texts = sampling.samples(model, prompts, analysis.max_new_tokens, **decoding, seed=analysis.seed)
         result = {**decoding, "figures": jury.figures(prompts, texts)}
         length = analysis.prefix_tokens + analysis.recall_tokens
-        for part, tokens in {"train": jury.train, "val": jury.val}.items():  # val is the control
+        parts = {"train": jury.train, "val": jury.val}  # val is the control
+        if row.kind == "base":  # which may have read any of them, and the corpus too
+            parts |= {
+                file.stem: load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
+            }
+        for part, tokens in parts.items():
             pieces = judge.cut(tokens, analysis.prefixes, length, part)
             prefixes, originals = np.split(pieces, [analysis.prefix_tokens], axis=1)
             greedy = sampling.samples(
                 model, prefixes, analysis.recall_tokens, temperature=0, top_p=1, seed=analysis.seed
             )
             result[f"recall_{part}"] = jury.recall(greedy, originals)
-        result["samples"] = sampling.for_prompts(model, tokenizer.load(at.tokenizer), settings.sample)
+        encoding = tokenizer.load(at.tokenizer)
+        result["samples"] = sampling.for_prompts(model, encoding, settings.sample, jury.train)
+        result["other_temperatures"] = [  # one text a prompt
+            {"temperature": temperature} | text
+            for temperature in analysis.temperatures
+            if temperature != settings.sample.temperature
+            for text in sampling.for_prompts(
+                model,
+                encoding,
+                settings.sample.model_copy(update={"temperature": temperature, "samples_per_prompt": 1}),
+                jury.train,
+            )
+        ]
     judge.write(out, result)
 
 

@@ -4,7 +4,7 @@ from stage import TEXTS, described, in_processes, row_and_seed, stage, train_int
 
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure.probe import Probe
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
 from gpt2_shakespeare.training.plan import starting_model
@@ -24,7 +24,7 @@ def main() -> None:
     probe = None
     if row.from_base:
         texts = {file.stem: load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))}
-        base = GPT.from_pretrained(at.base).to(machine.device)
+        base = load_model(at.base).to(machine.device)
         probe = Probe(base, encoding, train, texts, row.settings.eval_tokens)
 
     trainer = Trainer(

@@ -40,6 +40,7 @@ def settings(**changes):
                 "processes": 1,
                 "threads": 1,
                 "precision": "fp32",
+                "evaluation_precision": "fp32",
                 "compile": False,
             }
             | changes
@@ -192,7 +193,7 @@ def test_large_tensors_get_their_memory_back_without_page_faults():
 import resource, torch
 from gpt2_shakespeare import runtime
 from gpt2_shakespeare.params import schema
-runtime.start(schema.Runtime(mode="reproducible", device="cpu", processes=1, threads=1, precision="fp32", compile=False))
+runtime.start(schema.Runtime(mode="reproducible", device="cpu", processes=1, threads=1, precision="fp32",evaluation_precision="fp32",compile=False))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(30):
     torch.ones(40 << 18)  # 40 MiB

@@ -35,7 +35,7 @@ def training(kind=schema.Training, **changes):
     plain = {
         "learning_rate": 1e-2, "min_lr": 0.0, "warmup_steps": 0, "beta1": 0.9, "beta2": 0.99,
         "weight_decay": 0.1, "decay": "matrices", "grad_clip": 1.0,
-        "stride": None, "batch_size": 4, "grad_accum_steps": 1,
+        "share": 1.0, "stride": None, "batch_size": 4, "grad_accum_steps": 1,
         "dropout": 0.0, "attn_dropout": 0.0, "random_offsets": False, "renaming": None, "spelling": False,
         "sampled_types": None, "muon_learning_rate": None,
         "eval_interval": 1, "eval_tokens": 64, "patience": None,

@@ -45,7 +45,7 @@ LOSS = Tolerance(NATS)
 SPREAD = Tolerance(0.0005)
 # exp(loss + 0.002) is larger than exp(loss) by this share
 PERPLEXITY = Tolerance(relative=math.expm1(NATS))
-# A nat per token is 0.47 bits per character at the scale laptop and 0.61 at demo; with both values rounded, 0.0013.
+# A nat per token is 0.47 bits per character at the scale novels and 0.61 at demo; with both values rounded, 0.0013.
 BITS_PER_CHAR = Tolerance(0.0013)
 # Measured 0.00011, in a probability of 0.0006: about 500 times that, as for the losses.
 PROBABILITY = Tolerance(relative=0.05)
@@ -58,7 +58,7 @@ def _texts(absolute: float, relative: float = 0.0, may_lack: bool = False) -> To
 # Column of a CSV file or key of a JSON file -> tolerance. What isn't here must be equal: counts, steps, passes, settings.
 #
 # The figures of texts may differ by as much as two seeds of a row do: the largest such gap in metrics/demo/analysis.csv
-# and metrics/laptop/analysis.csv, rounded up. Measured: the whole gap in one n-gram share, 81 % of it in one zipf, less
+# and metrics/novels/analysis.csv, rounded up. Measured: the whole gap in one n-gram share, 81 % of it in one zipf, less
 # in all others. `off` is of the grid, which has one seed only: one and a half times what was measured, 0.033.
 FIGURES: dict[str, Tolerance] = {
     r"(train|dev|val|running_train)_loss": LOSS,

@@ -1,7 +1,7 @@
 """Regenerate the committed figures in a scratch clone, from nothing, and say file by file what came out.
 
     make verify                            # of the scale that params.yaml names
-    python tests/verify.py --scale laptop
+    python tests/verify.py --scale novels
 
 Scale, seeds, rows and all other settings are those that the committed conditions.json says, whatever params.yaml says
 now. Verdicts: same bits, within tolerance, or different (compare_metrics.py). Only what is committed counts. Nothing of

@@ -10,6 +10,7 @@ TRAINING = "training.json"  # how training ended
 LAST = "last"  # weights of the last step, there only if the best ones are of an earlier step
 
 DOWNLOADS = Path(".downloads")  # partial downloads: outside DVC's outs, which DVC deletes before a stage runs
+GGUF = "model.gguf"  # in Paths.raw_base, where the base is of a package
 BASE_SEED = 0  # the base is one model for all seeds
 
 
@@ -23,7 +24,7 @@ def _named(row: str, seed: int | None) -> str:
 class Paths:
     """All paths of one scale, relative to the project's root.
 
-    A `seed` is that of a trained row; the base, baselines, ensembles and `human` (val itself) have one file for all.
+    A `seed` is that of a trained row; the base, baselines, ensembles, adapting rows and `human` (val itself) have one file for all.
     """
 
     scale: str
@@ -41,6 +42,11 @@ class Paths:
     def raw(self) -> Path:
         """The texts and the tokenizer's files, as `download` fetched or made them."""
         return self.data / "raw"
+
+    @property
+    def raw_base(self) -> Path:
+        """What `download` fetched of the base: model and tokenizer, or of one in `base_path` the tokenizer alone."""
+        return self.raw / "base"
 
     @property
     def corpus(self) -> Path:
@@ -98,6 +104,14 @@ class Paths:
 
     def ensemble(self, row: str) -> Path:
         return self.ensembles / f"{row}.json"
+
+    @property
+    def adapting(self) -> Path:
+        return self.data / "adapting"
+
+    def adapted(self, row: str, way: str) -> Path:
+        """Losses of a row's models that go on learning in some way."""
+        return self.adapting / f"{row}-{way}.json"
 
     def texts(self, row: str, seed: int | None = None) -> Path:
         """Samples and figures of a row's texts."""

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from comparison import conditions, lock, pages, pictures, tables, values
+from comparison import conditions, html, lock, pages, pictures, tables, values
 from comparison.finding import Finding, Verdict, different
 from comparison.lock import CONDITIONS, LOCK, own
 
 READERS: dict[str, Callable[[bytes, bytes], Iterator[Finding]]] = {
     CONDITIONS: conditions.compare, LOCK: lock.compare,
-    ".csv": tables.compare, ".json": values.compare, ".md": pages.compare, ".png": pictures.compare,
+    ".csv": tables.compare, ".json": values.compare, ".md": pages.compare, ".png": pictures.compare, ".html": html.compare,
 }  # fmt: skip
 
 # File -> the tables that it shows; where none of them differs, it may not either. Others show the weights: any loss.

@@ -4,12 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
 from downloads import no_sockets
 
 from gpt2_shakespeare.corpora import assets, fetch, hub
+from gpt2_shakespeare.params import schema
 
 
 def test_the_registry_is_consistent():
@@ -25,7 +27,7 @@ def test_the_registry_is_consistent():
 def test_the_novels_are_sorted_and_four_are_held_out():
     names = [Path(novel.path).stem for novel in assets.NOVELS]
     assert len(names) == 100 and names == sorted(names)
-    assert len(assets.NOVELS_HELD_OUT) == 4 and set(assets.NOVELS_HELD_OUT) < set(names)
+    assert len(assets.NOVELS_HELD_OUT) == 4 and set(assets.NOVELS_HELD_OUT) < set(assets.NOVELS)
 
 
 def test_the_hub_names_are_pinned():
@@ -35,6 +37,18 @@ def test_the_hub_names_are_pinned():
     files = assets.HUB_PINS[repo_id, revision]
     assert set(files) == set(hub.FILES)
     assert all(re.fullmatch("[0-9a-f]{64}", sha256) and size > 0 for sha256, size in files.values())
+
+
+def test_packages_are_pinned_to_a_version_and_the_schema_knows_them():
+    known = typing.get_args(schema.Base.model_fields["package"].annotation)[0]
+    assert set(assets.PACKAGES) == set(typing.get_args(known))
+    for package in assets.PACKAGES.values():
+        name = package.distribution.replace("-", "_")
+        assert package.wheel.path == f"packages/{name}-{package.version}-py3-none-any.whl"
+        assert package.inside.startswith(f"{name}/") and package.inside.endswith(".gguf")
+        assert package.member.path == f"packages/{Path(package.inside).name}"
+        for asset in (package.wheel, package.member):
+            assert re.fullmatch("[0-9a-f]{64}", asset.sha256) and asset.size > 0 and not asset.url
 
 
 def test_importing_is_cheap():

@@ -1,6 +1,7 @@
 """A snapshot of a model from the hub is whole, checked against hashes, and never a pickle."""
 
 import hashlib
+import json
 import os
 import re
 import time
@@ -12,7 +13,7 @@ from downloads import DEAD, no_sockets
 
 from gpt2_shakespeare.corpora import assets
 from gpt2_shakespeare.corpora.assets import AssetError
-from gpt2_shakespeare.corpora.hub import FILES, fetch_hub
+from gpt2_shakespeare.corpora.hub import FILES, INDEX, fetch_hub
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -134,7 +135,78 @@ def test_pickles_are_never_asked_for(hub, tiny_gpt2, tmp_path):
     hub.files[path + "pytorch_model.bin"] = hub.files.pop(path + "model.safetensors")
     with pytest.raises(AssetError, match=r"model\.safetensors could not be fetched .* other formats"):
         fetch_hub(REPO, COMMIT, tmp_path / "base")
-    assert set(hub.asked()) <= set(FILES)
+    assert set(hub.asked()) <= {*FILES, INDEX}
+
+
+def sharded(hub, tiny_gpt2, names=("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")):
+    """The weights in two files, and the index that names them."""
+    path = f"/{REPO}/resolve/{COMMIT}/"
+    hub.files.pop(path + "model.safetensors")
+    hub.files |= {path + name: tiny_gpt2["model.safetensors"] + name.encode() for name in names}
+    index = {"metadata": {}, "weight_map": {f"w{i}": name for i, name in enumerate((*names, names[0]))}}
+    hub.files[path + INDEX] = json.dumps(index).encode()
+    return path
+
+
+def test_weights_in_several_files_are_all_fetched_and_checked(hub, tiny_gpt2, tmp_path, monkeypatch):
+    path = sharded(hub, tiny_gpt2)
+    into = fetch_hub(REPO, COMMIT, tmp_path / "base")
+    shards = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    assert sorted(os.listdir(into)) == sorted(["config.json", "generation_config.json", INDEX, *shards])
+    assert all((into / name).read_bytes() == hub.files[path + name] for name in shards)
+    no_sockets(monkeypatch)
+    assert len(os.listdir(fetch_hub(REPO, COMMIT, tmp_path / "again"))) == 5
+
+
+def test_a_missing_or_damaged_shard_leaves_nothing(hub, tiny_gpt2, tmp_path):
+    path = sharded(hub, tiny_gpt2)
+    second = "model-00002-of-00002.safetensors"
+    hub.faults[path + second] = repeat(servers.other(flip(hub.files[path + second])))
+    with pytest.raises(AssetError, match=f"{second} could not be fetched .* expected"):
+        fetch_hub(REPO, COMMIT, tmp_path / "base")
+    del hub.files[path + second]
+    with pytest.raises(AssetError, match=f"{second} could not be fetched .* has none"):
+        fetch_hub(REPO, COMMIT, tmp_path / "base")
+    assert not (tmp_path / "base").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.safetensors", "/etc/x.safetensors", "a/b.safetensors", "pytorch_model.bin", ".x", 5]
+)
+def test_an_index_that_names_something_else_is_refused(hub, tiny_gpt2, tmp_path, name):
+    path = sharded(hub, tiny_gpt2)
+    hub.files[path + INDEX] = json.dumps({"weight_map": {"w": name}}).encode()
+    with pytest.raises(AssetError, match="names no file of weights"):
+        fetch_hub(REPO, COMMIT, tmp_path / "base")
+    assert not (tmp_path / "base").exists()
+
+
+TOKENIZER = {"tokenizer.json": b"{}", "tokenizer_config.json": b"{} "}
+
+
+def test_the_tokenizer_comes_along_where_it_is_wanted(hub, tmp_path):
+    hub.files |= {f"/{REPO}/resolve/{COMMIT}/{name}": data for name, data in TOKENIZER.items()}
+    for wanted in (True, False):
+        into = fetch_hub(REPO, COMMIT, tmp_path / str(wanted), tokenizer=wanted)
+        assert sorted(os.listdir(into)) == sorted([*FILES, *TOKENIZER])
+    assert sorted(os.listdir(fetch_hub(REPO, COMMIT, tmp_path / "none"))) == sorted(FILES)
+
+
+def test_a_repository_without_a_tokenizer_is_refused_where_it_is_needed_alone(hub, tmp_path):
+    assert sorted(os.listdir(fetch_hub(REPO, COMMIT, tmp_path / "a", tokenizer=False))) == sorted(FILES)
+    with pytest.raises(AssetError, match=r"tokenizer\.json could not be fetched .* the repository has none"):
+        fetch_hub(REPO, COMMIT, tmp_path / "b", tokenizer=True)
+    hub.files[f"/{REPO}/resolve/{COMMIT}/tokenizer.json"] = b"{}"
+    (tmp_path / "hub").rename(tmp_path / "old cache")
+    assert "tokenizer.json" in os.listdir(fetch_hub(REPO, COMMIT, tmp_path / "b", tokenizer=True))
+
+
+def test_a_pinned_revision_is_taken_as_pinned(hub, tiny_gpt2, tmp_path, monkeypatch):
+    hub.files |= {f"/{REPO}/resolve/{COMMIT}/{name}": data for name, data in TOKENIZER.items()}
+    pins = {file: (hashlib.sha256(tiny_gpt2[file]).hexdigest(), len(tiny_gpt2[file])) for file in FILES}
+    monkeypatch.setitem(assets.HUB_PINS, (REPO, COMMIT), pins)
+    assert sorted(os.listdir(fetch_hub(REPO, COMMIT, tmp_path / "a", tokenizer=False))) == sorted(FILES)
+    assert "tokenizer.json" in os.listdir(fetch_hub(REPO, COMMIT, tmp_path / "b", tokenizer=True))
 
 
 def test_an_unknown_revision_is_named(hub, tmp_path):

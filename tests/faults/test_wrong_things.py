@@ -43,7 +43,7 @@ def fails(done, *words):
     [
         ("epochs", 0, ["params.yaml: epochs", "greater than 0"]),
         ("epochs", "six", ["params.yaml: epochs", "'six'"]),
-        ("scale", "huge", ["scale: 'huge' is none of demo, laptop, paper"]),
+        ("scale", "huge", ["scale: 'huge' is none of demo, laptop, novels, paper"]),
         ("seeds", [], ["params.yaml: seeds"]),
         ("epoch", 2, ["epoch: unknown key; did you mean 'epochs'?"]),
     ],
@@ -81,12 +81,12 @@ def test_a_corpus_that_is_too_short(prepared, params):
     fails(micro.stage(prepared, "prepare"), "too short", "4096")
 
 
-def use_laptop(params):
-    params(lambda p: p.update(scale="laptop"))
+def use_novels(params):
+    params(lambda p: p.update(scale="novels"))
 
 
 def test_no_network_and_no_mirror(prepared, params):
-    use_laptop(params)
+    use_novels(params)
     done = micro.stage(prepared, "download")
     assert done.returncode == 1 and "Traceback" not in done.stdout
     for word in ("tinyshakespeare/input.txt", "https://", "GPT2_SHAKESPEARE_MIRROR", "scale=demo"):
@@ -94,8 +94,8 @@ def test_no_network_and_no_mirror(prepared, params):
 
 
 def test_a_damaged_file_in_a_mirror(prepared, params, tmp_path):
-    use_laptop(params)
-    params(lambda p: p["scales"]["laptop"].update(base={"source": "path"}))
+    use_novels(params)
+    params(lambda p: p["scales"]["novels"].update(base={"source": "path"}))
     (tmp_path / "tinyshakespeare").mkdir()
     (tmp_path / "tinyshakespeare/input.txt").write_text("First Citizen:\nNot the text.\n")
     done = micro.stage(prepared, "download", GPT2_SHAKESPEARE_MIRROR=str(tmp_path))

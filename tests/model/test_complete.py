@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 from gpt2_shakespeare.model import ModelError
 from gpt2_shakespeare.model.complete import complete
 from gpt2_shakespeare.texts.sampling import generate
-from gpt2_shakespeare.tokens import tokenizer
+from gpt2_shakespeare.tokens import json_tokenizer, tokenizer
 
 TEXT = (
     "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak. We're 12,345 men!\n"
@@ -106,3 +106,22 @@ def test_a_tokenizer_of_another_size_is_refused(encoding, tmp_path, tmp_path_fac
     tiny(vocab_size=301).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="301 token types and the tokenizer in .* 300"):
         complete(tmp_path, tmp_path_factory.getbasetemp() / "our tokenizer", CARD)
+
+
+def test_an_embedding_with_more_rows_than_the_bases_tokenizer_has_types(folder, tmp_path):
+    """Padding, as bases have it; with fewer rows it is refused. The end of a text is the tokenizer's, not the last id."""
+    found = json.loads((folder / "tokenizer.json").read_text())
+    end = {token["content"]: token for token in found["added_tokens"]}["<|endoftext|>"]
+    found["added_tokens"].append(end | {"id": 300, "content": "<|more|>"})
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/tokenizer.json").write_text(json.dumps(found))
+    encoding = json_tokenizer.take(tmp_path / "base", tmp_path / "ours")
+    assert (encoding.n_vocab, encoding.eot_token) == (301, 299)
+    tiny(vocab_size=320, block_size=64).save_pretrained(tmp_path / "model")
+    complete(tmp_path / "model", tmp_path / "ours", CARD)
+    for name in ("config.json", "generation_config.json"):
+        assert json.loads((tmp_path / "model" / name).read_text())["eos_token_id"] == 299
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "model").config.vocab_size == 320
+    tiny(vocab_size=300).save_pretrained(tmp_path / "small")
+    with pytest.raises(ModelError, match="300 token types and the tokenizer in .* 301"):
+        complete(tmp_path / "small", tmp_path / "ours", CARD)

@@ -59,7 +59,7 @@ def row(name, scale, raw=RAW):
 
 def test_the_committed_settings_load():
     found = params.load(PARAMS)
-    assert set(found.scales) == {"demo", "laptop", "paper"}
+    assert set(found.scales) == {"demo", "laptop", "novels", "paper"}
     assert found.at_scale is found.scales[found.scale].settings
     assert (found.sample.temperature, found.sample.top_p) == (0.8, 0.9)
 
@@ -72,7 +72,7 @@ def test_greedy_is_one_setting_of_the_grid_whatever_top_p():
     assert {(0, 1), (1, 1), (committed.sample.temperature, committed.sample.top_p)} <= set(decodings)
 
 
-@pytest.mark.parametrize("scale", ["demo", "laptop", "paper"])
+@pytest.mark.parametrize("scale", ["demo", "laptop", "novels", "paper"])
 def test_every_scale_can_be_switched_on(scale):
     assert params.parse(changed("scale", scale)).at_scale == params.parse(RAW).scales[scale].settings
 
@@ -109,13 +109,26 @@ def test_reading_the_settings_does_not_import_torch():
 # --- rows and layers -----------------------------------------------------------------------------
 
 
+def test_partial_lists_leave_the_settings_of_other_rows_alone():
+    raw = copy.deepcopy(RAW)
+    raw["rows"] = {"scratch": [], "finetune": ["finetune"]}
+    assert len(problems(raw)) == 3 and all("is no trained row" in line for line in problems(raw))
+    raw["rows"]["partial"] = True
+    found = params.parse(raw)
+    assert [row.name for row in found.trained_rows] == ["finetune"] and not found.ensembles
+    raw["rows"]["partial"] = "yes"
+    assert problems(raw) == ["params.yaml: rows.partial: Input should be a valid boolean (it is 'yes')"]
+
+
 def test_the_rows_of_the_table_are_those_that_the_file_lists_in_its_order():
     found = params.load(PARAMS)
     trained = [*RAW["rows"]["scratch"], *RAW["rows"]["finetune"]]
-    assert [row.name for row in found.rows] == [*BASELINES, "base", *trained, *RAW["ensembles"]]
+    adapting = [f"{row}_{way}" for row in RAW["adapting"]["rows"] for way in RAW["adapting"]["ways"]]
+    assert [row.name for row in found.rows] == [*BASELINES, "base", *trained, *RAW["ensembles"], *adapting]
     assert [row.name for row in found.rows if row.trained] == trained
-    assert [row.name for row in found.rows if row.from_base] == RAW["rows"]["finetune"]
-    assert {row.of for row in found.ensembles} <= set(trained)
+    assert [row.name for row in found.rows if row.needs_base] == RAW["rows"]["finetune"]
+    assert [row.name for row in found.rows if row.needs_base and not row.from_base] == ["scratch_same"]
+    assert {row.of for row in (*found.ensembles, *found.adapting)} <= set(trained)
     assert found.row("finetune_lora").kind == "lora" and isinstance(
         found.row("finetune_lora").settings, schema.LoRA
     )
@@ -140,7 +153,7 @@ def test_a_row_that_is_added_takes_the_layers_below_it():
         rate = 0.0005
         added, plain = row("finetune_slow", scale, raw).settings, row("finetune", scale).settings
         assert added.model_dump() == plain.model_dump() | {"learning_rate": rate}
-    assert params.parse(raw).rows[-4].name == "finetune_slow"  # before the ensembles
+    assert params.parse(raw).trained_rows[-1].name == "finetune_slow"
 
 
 def test_the_last_layer_wins_and_is_shown():
@@ -157,17 +170,59 @@ def test_the_last_layer_wins_and_is_shown():
 
 
 def test_tables_are_merged_key_by_key_and_lists_replaced():
-    tuned = row("scratch_tuned", "laptop").settings
+    tuned = row("scratch_tuned", "novels").settings
     assert tuned.model.model_dump() == {"block_size": 128, "n_layer": 4, "n_head": 4, "n_embd": 256}
-    raw = changed("scales.laptop.rows.scratch_tuned.renaming", {"below": 7})
-    assert row("scratch_tuned", "laptop", raw).settings.renaming.model_dump() == {"share": 0.2, "below": 7}
-    raw = changed("scales.laptop.rows.scratch_tuned.renaming", None)
-    assert row("scratch_tuned", "laptop", raw).settings.renaming is None
+    raw = changed("scales.novels.rows.scratch_tuned.renaming", {"below": 7})
+    assert row("scratch_tuned", "novels", raw).settings.renaming.model_dump() == {"share": 0.2, "below": 7}
+    raw = changed("scales.novels.rows.scratch_tuned.renaming", None)
+    assert row("scratch_tuned", "novels", raw).settings.renaming is None
 
 
 def test_a_base_from_elsewhere_needs_no_corpus_and_no_pretraining():
-    found = params.parse(changed("scales.laptop.base.source", "path")).scales["laptop"].settings
+    found = params.parse(changed("scales.novels.base.source", "path")).scales["novels"].settings
     assert found.base.corpus is None and found.pretraining is None
+
+
+def with_base(tokenizer, base):
+    """params.yaml with a scale novels of this tokenizer and base."""
+    raw = changed("scales.novels.tokenizer", tokenizer)
+    return changed("scales.novels.base", base, raw)
+
+
+PACKAGE = {"source": "package", "package": "smollm2-135m"}
+
+
+@pytest.mark.parametrize("base", [PACKAGE, {"source": "hub"}, {"source": "path"}])
+def test_the_tokenizer_of_a_base_has_no_size_of_ours(base):
+    found = params.parse(with_base({"source": "base"}, base)).scales["novels"].settings
+    assert (found.tokenizer.vocab_size, found.pretraining, found.base.corpus) == (None, None, None)
+    assert params.parse(with_base({"source": "base", "vocab_size": None}, base))
+    (line,) = problems(with_base({"source": "base", "vocab_size": 49152}, base))
+    assert line.startswith(
+        "params.yaml: scales.novels.tokenizer.vocab_size: the base's tokenizer has its own"
+    )
+
+
+def test_another_source_leaves_the_package_unread():
+    found = params.parse(with_base({"source": "base"}, PACKAGE | {"source": "hub"}))
+    assert found.scales["novels"].settings.base.package is None
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "base", "wanted"),
+    [
+        ({"source": "bpe"}, {"source": "path"}, "tokenizer.vocab_size: how many types the tokenizer learns"),
+        ({"source": "gpt2"}, {"source": "path"}, "tokenizer.vocab_size: GPT-2's own tokenizer has 50257 types"),
+        ({"source": "base"}, {"source": "pretrain", "corpus": "novels"}, "tokenizer: a base that is pretrained here"),
+        ({"source": "gpt2", "vocab_size": 50257}, PACKAGE, "tokenizer: a base from a package reads its own"),
+        ({"source": "base"}, {"source": "package"}, "base.package: smollm2-135m, where base.source is package"),
+        ({"source": "base"}, PACKAGE | {"package": "me"}, "base.package: Input should be 'smollm2-135m'"),
+        ({"source": "own"}, {"source": "path"}, "tokenizer.source: Input should be 'bpe', 'gpt2' or 'base'"),
+    ],
+)  # fmt: skip
+def test_a_tokenizer_and_a_base_that_do_not_fit_get_one_line(tokenizer, base, wanted):
+    (line,) = problems(with_base(tokenizer, base))
+    assert line.startswith(f"params.yaml: scales.novels.{wanted}")
 
 
 def test_a_setting_that_no_layer_has_is_missing_in_every_row():
@@ -177,7 +232,7 @@ def test_a_setting_that_no_layer_has_is_missing_in_every_row():
 
 
 def test_the_phases_of_a_context_keep_their_order():
-    assert [phase.epochs for phase in row("scratch", "laptop").settings.context] == [1, 1, 4]
+    assert [phase.epochs for phase in row("scratch", "novels").settings.context] == [1, 1, 4]
 
 
 # --- mistakes ------------------------------------------------------------------------------------
@@ -196,7 +251,7 @@ SCRATCH = "scales.demo.rows.scratch"
         ("epochs", True, "epochs: Input should be a valid integer (it is True)"),
         ("epochs", None, "epochs: Input should be a valid integer (it is None)"),
         ("epochs", MISSING, "epochs: missing"),
-        ("scale", "huge", "scale: 'huge' is none of demo, laptop, paper"),
+        ("scale", "huge", "scale: 'huge' is none of demo, laptop, novels, paper"),
         ("scale", True, "scale: Input should be a valid string (it is True)"),
         ("seeds", [], "seeds: List should have at least 1 item"),
         ("seeds", [3, 4, 3], "seeds: [3, 4, 3] names a seed twice"),
@@ -230,7 +285,7 @@ SCRATCH = "scales.demo.rows.scratch"
         ("scales.demo.base.corpus", MISSING, "scales.demo.base.corpus: prose or novels, where base.source"),
         ("scales.demo.model", MISSING, "scales.demo.model: missing"),
         ("scales.demo.model.n_head", 7, "scales.demo.model.n_embd: 48 is not divisible by n_head 7"),
-        ("scales.laptop.rows.scratch_tuned.model.n_head", 3, "scales.laptop.rows.scratch_tuned.model.n_embd: 256"),
+        ("scales.novels.rows.scratch_tuned.model.n_head", 3, "scales.novels.rows.scratch_tuned.model.n_embd: 256"),
         (f"{SCRATCH}.learning_rate", None, f"{SCRATCH}.learning_rate: Input should be a valid number (it is None)"),
         (f"{SCRATCH}.min_lr", 0.1, f"{SCRATCH}.min_lr: 0.1 is above learning_rate 0.003"),
         (f"{SCRATCH}.learning_rate", 0, f"{SCRATCH}.learning_rate: Input should be greater than 0"),
@@ -343,7 +398,7 @@ def test_a_last_phase_that_leaves_positions_untrained_is_refused():
     ("change", "wanted"),
     [
         (lambda raw: raw["rows"]["finetune"].append("finetune_slow"),
-         [f"scales.{scale}.rows.finetune_slow.learning_rate: missing" for scale in ("demo", "laptop", "paper")]),
+         [f"scales.{scale}.rows.finetune_slow.learning_rate: missing" for scale in ("demo", "laptop", "novels", "paper")]),
         (lambda raw: raw["scales"]["demo"]["rows"].update(scrach={}),
          ["scales.demo.rows.scrach: `rows` lists no such row; did you mean 'scratch'?"]),
         (lambda raw: raw["defaults"]["rows"].update(huge={}), ["defaults.rows.huge: `rows` lists no such row"]),
@@ -359,12 +414,18 @@ def test_a_last_phase_that_leaves_positions_untrained_is_refused():
          ["rows.scratch.2: String should match pattern '^[a-z][a-z0-9_]*$' (it is '../up')"]),
         (lambda raw: raw["ensembles"].update(scratch={"of": "scratch_tuned"}),
          ["ensembles: 'scratch' is also in rows.scratch; a row has one place"]),
+        (lambda raw: raw["adapting"]["rows"].append("finetune_tunned"),
+         ["adapting.rows: 'finetune_tunned' is no trained row; did you mean 'finetune_tuned'?"]),
+        (lambda raw: raw["adapting"]["ways"].append("mixed"),
+         ["adapting.ways: ['dynamic', 'mixed', 'ensemble_both', 'mixed'] names one twice"]),
+        (lambda raw: raw["ensembles"].update(scratch_tuned_mixed={"of": "scratch_tuned"}),
+         ["adapting: 'scratch_tuned_mixed' is also in ensembles; a row has one place"]),
         (lambda raw: raw["ensembles"]["finetune_ensemble"].update(of="finetune_tunned"),
          ["ensembles.finetune_ensemble.of: 'finetune_tunned' is no trained row; did you mean 'finetune_tuned'?"]),
         (lambda raw: raw["scales"]["demo"]["rows"]["finetune_lora"].update(kind="dora"),
-         ["scales.demo.rows.finetune_lora.kind: Input should be one of finetune, lora (it is 'dora')"]),
+         ["scales.demo.rows.finetune_lora.kind: Input should be one of finetune, lora, random (it is 'dora')"]),
         (lambda raw: raw["scales"]["demo"]["rows"]["finetune_lora"].update(kind=["lora"]),
-         ["scales.demo.rows.finetune_lora.kind: Input should be one of finetune, lora"]),
+         ["scales.demo.rows.finetune_lora.kind: Input should be one of finetune, lora, random"]),
         (lambda raw: raw["defaults"]["rows"]["finetune_lora"].pop("rank"),
          ["scales.demo.rows.finetune_lora.rank: missing", "scales.paper.rows.finetune_lora.rank: missing"]),
         (lambda raw: raw["scales"]["demo"]["rows"]["finetune_long"].update(epochs=0),

@@ -285,7 +285,7 @@ def test_any_number_times_three_is_different(copied):
 
 
 def test_params_and_hashes_of_a_run_must_be_equal(tmp_path):
-    for scale in ("demo", "laptop"):
+    for scale in ("demo", "novels"):
         copy = tmp_path / scale
         shutil.copytree(METRICS / scale, copy)
         file = copy / "conditions.json"
@@ -345,6 +345,26 @@ def test_texts_and_pictures_may_differ_only_where_a_figure_does(demo, elsewhere)
         (copy / "samples.md").write_text(damaged)
         relock(copy, before)
         assert verdicts(METRICS / "demo", copy)["samples.md"] == Verdict.DIFFERENT
+
+
+@pytest.mark.skipif(not (METRICS / "demo/page.html").exists(), reason="the page isn't committed yet")
+def test_the_pages_texts_and_figures_may_differ_only_where_a_figure_does(tmp_path):
+    copy = tmp_path / "demo"
+    shutil.copytree(METRICS / "demo", copy)
+    page = (copy / "page.html").read_text()
+
+    def verdict(text):
+        (copy / "page.html").write_text(text)
+        return Comparison("page.html", between(METRICS / "demo", copy)["page.html"]).verdict
+
+    other = re.sub(r'("text": )"[^"\\]+', r'\1"Another', page, count=1)
+    assert other != page and verdict(other) == Verdict.DIFFERENT
+    nudged(copy, "val_loss", 0.001)
+    assert verdict(other) == Verdict.WITHIN_TOLERANCE
+    for wrong in (other.replace('"seed": 1', '"seed": 9'), other.replace("<h2>Table", "<h2>A table")):
+        assert wrong != other and verdict(wrong) == Verdict.DIFFERENT
+    loss = re.search(r'"dev_loss": \[([\d.]+)', page)
+    assert loss and verdict(page.replace(loss[1], f"{float(loss[1]) + 1:.4f}", 1)) == Verdict.DIFFERENT
 
 
 @fuzz

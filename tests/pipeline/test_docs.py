@@ -16,20 +16,25 @@ from gpt2_shakespeare.tokens import corpus
 from gpt2_shakespeare.tokens.files import DataError
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "data/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 # Folders that the pages write paths from: the project, and the package as docs/architecture.md names its parts
 ABOVE = [ROOT, ROOT / "src/gpt2_shakespeare", ROOT / "tests"]
 # Made by the pipeline or by a user, or in a mirror of downloads
 MADE = (
     "models/",
+    "site/",
     "logs/",
     ".checkpoints/",
     "data/own/base/",
     "data/own/mine.txt",
     "metrics/paper/",
     "metrics/own/",
+    "metrics/laptop/",
 )
-MIRRORED = ("tinyshakespeare/", "gpt2/", "wikitext-2/")
+MIRRORED = ("tinyshakespeare/", "gpt2/", "wikitext-2/", "packages/")
 # What models and conditions have, named without its folder
 WRITTEN = {
     "metrics/<scale>/",
@@ -38,6 +43,8 @@ WRITTEN = {
     "model.safetensors",
     "config.json",
     "encoder.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
 }
 ENDINGS = ("py", "md", "yaml", "csv", "png", "json", "lock", "toml", "j2", "txt")
 

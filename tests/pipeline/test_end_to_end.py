@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 ROWS = [row.name for row in params.load(micro.ROOT / "params.yaml").trained_rows]
 STARTS = {
-    row.name: "finetune" if row.from_base else "scratch"
+    row.name: "finetune" if row.needs_base else "scratch"
     for row in params.load(micro.ROOT / "params.yaml").trained_rows
 }
 
@@ -63,7 +63,7 @@ FINETUNE_AND_WHAT_FOLLOWS = {
     "decode_finetune@finetune-1337", "report",
 }  # fmt: skip
 PAGES = (
-    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "forgetting.png", "names.png",
+    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "bits_per_char.png", "forgetting.png", "names.png",
     "analysis.md", "analysis.csv", "decoding.png", "memorisation.png",
 )  # fmt: skip
 
@@ -76,7 +76,7 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
     }
     stages = ran(dvc(project, "repro", **watch))
     assert stages[0] == "check" and stages[-1] == "report"
-    assert len(stages) == len(set(stages)) == 35
+    assert len(stages) == len(set(stages)) == 39
     assert set(results(project)) == {*BASELINES, "base", *ROWS}  # no ensemble of one seed
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10
@@ -209,7 +209,7 @@ def test_a_changed_setting_makes_only_its_stages_stale(project):
     grid = {"decode_base@base-0", *(at_work("decode", row, 1337) for row in ROWS)}
     assert stale(lambda p: p["sample"].update(top_p=0.5)) == {"report", *texts}
     assert stale(lambda p: p["analysis"].update(samples=4)) == {"texts_human", "report", *texts, *grid}
-    assert stale(lambda p: p["scales"]["laptop"]["rows"]["scratch"].update(learning_rate=1e-3)) == set()
+    assert stale(lambda p: p["scales"]["novels"]["rows"]["scratch"].update(learning_rate=1e-3)) == set()
     assert micro.stage(project, "check").returncode == 0
 
 

@@ -50,7 +50,7 @@ def other_rows(raw):
     raw["ensembles"] = {"both": {"of": "slow", "cache": True}}
     for scale in (raw["defaults"], *raw["scales"].values()):
         rows = scale["rows"]
-        for name in ("scratch", "finetune_long", "finetune_tuned"):
+        for name in ("scratch", "scratch_same", "finetune_long", "finetune_tuned"):
             rows.pop(name, None)
     for scale in raw["scales"].values():
         scale["rows"]["slow"] = {"learning_rate": 0.0004, "epochs": 3, "kind": "lora", "rank": 2, "alpha": 4}
@@ -65,11 +65,11 @@ def other_settings(raw):
 
 def removed(raw):
     """The scale is gone from params.yaml."""
-    raw["scale"] = "laptop"
+    raw["scale"] = "novels"
     del raw["scales"]["demo"]
 
 
-@pytest.mark.parametrize("scale", ["demo", "laptop", "paper"])
+@pytest.mark.parametrize("scale", ["demo", "laptop", "novels", "paper"])
 @pytest.mark.parametrize("change", [other_seeds, other_rows, other_settings, removed])
 def test_the_committed_settings_are_put_in_force_again(file, scale, change):
     edit(file, lambda raw: raw.update(scale=scale))

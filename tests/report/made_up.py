@@ -27,6 +27,9 @@ VAL = {
     "scratch_ensemble": 4.5,
     "scratch_ensemble_cache": 4.4,
     "finetune_ensemble": 4.0,
+    "ppmd": 4.35,
+    "counting": 3.95,
+    "scratch_tuned_mixed": 3.8,
 }
 PROMPT = "First Citizen:\n"
 HUMAN = {
@@ -39,7 +42,7 @@ HUMAN = {
 
 
 def params(
-    scale: str = "laptop", seeds: tuple[int, ...] = (1337,), change=None, **base: str | None
+    scale: str = "novels", seeds: tuple[int, ...] = (1337,), change=None, **base: str | None
 ) -> Params:
     """params.yaml with some keys changed: those of the scale's `base`, and what `change` does to the parsed file."""
     raw = copy.deepcopy(RAW) | {"scale": scale, "seeds": list(seeds)}
@@ -53,6 +56,7 @@ ROWS = params().rows
 TRAINED = [row.name for row in ROWS if row.trained]
 MODELS = [row.name for row in ROWS if row.has_model]
 COUNTED = [row.name for row in ROWS if row.kind == "baseline"]
+ADAPTING = {row.name: (row.of, row.way) for row in ROWS if row.kind == "adapting"}
 ENSEMBLES = [row.name for row in ROWS if row.kind == "ensemble"]
 
 
@@ -94,6 +98,9 @@ def evaluation(row: Row, nth: int) -> dict[str, float]:
     if not row.has_model:
         facts = {"dev_loss": 5.3, "val_loss": val, "bits_per_char": 2.6}
         facts |= {"train_loss": 3.0} if row.kind == "baseline" else {}
+        facts |= (
+            {"dynamic_rate": 0.0001, "dynamic_decay": 0.0} if row.way.endswith(("dynamic", "both")) else {}
+        )
         return facts | ({"cache_weight": 0.1, "cache_size": 800} if row.name.endswith("cache") else {})
     loss = val + 0.02 * nth
     facts = {
@@ -153,13 +160,15 @@ def grid() -> dict[str, Any]:
 
 def file(at: Paths, row: str, seed: int | None = None) -> Path:
     """Where the evaluation of a row lies."""
+    if row in ADAPTING:
+        return at.adapted(*ADAPTING[row])
     if row in ENSEMBLES or row.endswith("_ensemble"):
         return at.ensemble(row)
     return at.baseline(row) if row in COUNTED else at.evaluation(row, seed)
 
 
 def fill(
-    scale: str = "laptop",
+    scale: str = "novels",
     seeds: tuple[int, ...] = (1337,),
     corpus: str = "tinyshakespeare",
     rows: tuple[Row, ...] = ROWS,

@@ -107,11 +107,9 @@ def test_two_other_texts_have_columns_of_their_own():
     head, lines = part(at, "Forgetting")
     names = next(one for one in head.splitlines() if one.startswith("| Row")).strip("| ").split(" | ")[1:]
     assert names == [
-        f"{text}: {what}"
-        for text in ("Base's corpus", "WikiText-2")
-        for what in ("loss", "less the base's", "KL")
+        f"{text}: {what}" for text in OTHER_TEXTS.values() for what in ("loss", "less the base's", "KL")
     ]
-    assert lines["base"] == ["4.500", "+0.000", "0.000"] * 2
+    assert lines["base"] == ["4.500", "+0.000", "0.000"] * len(OTHER_TEXTS)
 
 
 def test_without_other_texts_forgetting_is_said_to_be_unmeasured():

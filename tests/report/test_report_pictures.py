@@ -29,13 +29,14 @@ def test_todays_rows_have_their_colours():
     assert {row: looks[row].colour for row in TRAINED} == {
         "scratch": "#D55E00",
         "scratch_tuned": "#E69F00",
+        "scratch_same": "#603000",
         "finetune": "#56B4E9",
         "finetune_long": "#0072B2",
         "finetune_tuned": "#009E73",
         "finetune_lora": "#CC79A7",
     }
     for row in ROWS:
-        if row.kind == "ensemble":
+        if row.of:
             assert looks[row.name] == looks[row.of]
     greys = {looks[row.name].colour for row in ROWS if row.kind in ("baseline", "base")}
     assert greys == {style.BASELINE, style.BASE}

@@ -6,6 +6,7 @@ import statistics
 import pandas as pd
 import pytest
 from made_up import (
+    ADAPTING,
     COUNTED,
     ENSEMBLES,
     MODELS,
@@ -97,13 +98,13 @@ def test_a_row_without_a_good_evaluation_is_missing_and_says_why(damage, reason)
     path = at.evaluation("finetune", 1337)
     damage(path)
     write(params())
-    assert set(metrics(at)) == {*COUNTED, *MODELS} - {"finetune"}
+    assert set(metrics(at)) == {*COUNTED, *MODELS, *ADAPTING} - {"finetune"}
     *cells, notes = line(at, "finetune")
     assert cells[1:] == ["–"] * 10
     assert notes == f"missing: {path}: {reason}"
     assert figures(at).loc["finetune"].drop("notes").isna().all()
     assert "finetune" not in set(pd.read_csv(at.metrics / "curves.csv")["row"])
-    assert f"missing: {path}" in summary("laptop")
+    assert f"missing: {path}" in summary("novels")
 
 
 def test_one_missing_seed_makes_the_row_missing():
@@ -213,11 +214,19 @@ def test_notes_of_rows_that_are_not_trained():
     at = fill(seeds=(1, 2))
     write(params(seeds=(1, 2)))
     cache = "with a unigram of the last 800 tokens at 0.1, chosen on dev"
-    assert line(at, "trigram_cache")[-1] == f"the same, {cache}"
+    assert line(at, "trigram_cache")[-1] == f"the same, {cache}; adapts while it reads"
     assert (
         line(at, "scratch_ensemble_cache")[-1] == f"2 seeds of scratch_tuned, probabilities averaged, {cache}"
     )
     assert line(at, "finetune_ensemble")[-1] == "2 seeds of finetune_tuned, probabilities averaged"
+    counted, dynamic = (
+        "mixed with counting at the level of bytes; adapts while it reads",
+        "dynamic evaluation at rate",
+    )
+    assert line(at, "scratch_tuned_mixed")[-1] == f"seed 1 of scratch_tuned; {counted}"
+    assert line(at, "finetune_tuned_ensemble_both")[-1] == (
+        f"2 seeds of finetune_tuned; {dynamic} 0.0001, decay 0, chosen on dev; {counted}"
+    )
 
 
 def test_one_seed_has_no_ensemble():
@@ -232,9 +241,9 @@ def test_heading_names_what_was_compared():
     change(at.evaluation("base", 1), parameters=124_439_808)
     write(params(seeds=(2, 1), source="hub", corpus=None))
     assert (at.metrics / "table.md").read_text(encoding="utf-8").splitlines()[0] == (
-        "# Scale laptop: Tiny Shakespeare (288,996 train, 15,226 dev, 33,803 val tokens); "
+        "# Scale novels: Tiny Shakespeare (288,996 train, 15,226 dev, 33,803 val tokens); "
         "base: openai-community/gpt2; base 124M parameters; "
-        "scratch, scratch_tuned, finetune, finetune_long, finetune_tuned and finetune_lora 7M parameters; seeds 1, 2"
+        "scratch, scratch_tuned, scratch_same, finetune, finetune_long, finetune_tuned and finetune_lora 7M parameters; seeds 1, 2"
     )
 
 
@@ -245,3 +254,24 @@ def test_the_reproduced_project_is_named_with_its_address():
     link = "[MassilAit/GPT2-Shakespeare](https://github.com/MassilAit/GPT2-Shakespeare)"
     assert link in page.split("\n| Row |")[0]
     assert "`scratch` stands for its run from random weights, `finetune` for its run of 1 epoch" in page
+
+
+def test_tokens_of_another_kind_get_a_column_per_token_of_gpt2():
+    at = fill()
+    write(params())
+    assert "Per GPT-2 token" not in (at.metrics / "table.md").read_text(encoding="utf-8")
+
+    def base_tokens(raw):
+        raw["scales"]["novels"] |= {
+            "tokenizer": {"source": "base"}, "base": {"source": "package", "package": "smollm2-135m"}
+        }  # fmt: skip
+        raw["scales"]["novels"].pop("pretraining")
+
+    change(at.evaluation("finetune", 1337), bits_per_char=1.564)
+    write(params(change=base_tokens))
+    page = (at.metrics / "table.md").read_text(encoding="utf-8")
+    heads = next(one for one in page.splitlines() if one.startswith("| Row")).strip("| ").split(" | ")
+    assert (
+        line(at, "finetune")[heads.index("Per GPT-2 token")] == "3.3423"
+    )  # what the reference publishes, nearly
+    assert "4-bit weights and tuned for chat" in page.splitlines()[0]

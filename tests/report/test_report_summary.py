@@ -17,9 +17,10 @@ def test_summary_needs_nothing_but_the_committed_files():
     write(params(seeds=(1, 2)))
     for path in Path("data").rglob("*.json"):
         path.unlink()
-    text = summary("laptop")
+    text = summary("novels")
     assert all(len(one) <= 110 for one in text.splitlines())
     (finetune,) = [one.split() for one in text.splitlines() if one.startswith("finetune ")]
+    assert "- Fine-tuning a pretrained model" in text and "- Counting n-grams" in text
     assert finetune[1:5] == ["3.9100", "4.3100", "4.4100", "4.4100"]
     for path in at.metrics.iterdir():
         assert path == at.rows or str(path) in text
@@ -29,7 +30,7 @@ def test_summary_needs_nothing_but_the_committed_files():
 def test_headings_stand_apart_over_their_columns():
     fill()
     write(params())
-    lines = summary("laptop").splitlines()
+    lines = summary("novels").splitlines()
     head = next(one for one in lines if one.startswith("row "))
     row = next(one for one in lines if one.startswith("finetune "))
     heads = ["row", "train", "dev", "val", "last", "ref protocol", "perplexity", "bits/char"]
@@ -44,10 +45,10 @@ def test_summary_ends_with_what_to_type_next():
     write(params())
     fill("demo", corpus="plays")
     write(params("demo"))
-    for scale in ("demo", "laptop"):
+    for scale in ("demo", "novels"):
         last = summary(scale).split("\n\n")[-1]
         assert last.startswith("next:\n") and "dvc metrics show" in last
-        assert ("scale=laptop" in last) == (scale == "demo")
+        assert ("scale=novels" in last) == (scale == "demo")
 
 
 @pytest.mark.parametrize("table", [None, "", "row,notes\n"])

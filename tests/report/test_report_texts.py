@@ -1,5 +1,6 @@
 """Tables of the texts from made-up figures: means by hand, and what is missing is said and never a zero."""
 
+import json
 import logging
 import math
 import statistics
@@ -79,9 +80,9 @@ def test_a_row_without_figures_is_missing_and_says_why(caplog):
         write(params(seeds=(1, 2)))
     for table in range(3):
         for row, reason in {
-            "scratch": "data/laptop/texts/scratch-2.json: not there",
-            "finetune": "data/laptop/texts/finetune-1.json: broken, not valid JSON",
-            "finetune_long": "data/laptop/texts/finetune_long-2.json: zipf is nan",
+            "scratch": "data/novels/texts/scratch-2.json: not there",
+            "finetune": "data/novels/texts/finetune-1.json: broken, not valid JSON",
+            "finetune_long": "data/novels/texts/finetune_long-2.json: zipf is nan",
         }.items():
             _, shown, *others = cells(at, row, table).values()
             assert shown == f"missing: {reason}" and not any(others)
@@ -101,13 +102,25 @@ def test_a_row_without_recall_is_missing_and_says_so():
     assert "scratch-1337.json: no recall of train in it" in str(cells(at, "scratch", 0))
 
 
+def test_what_the_untouched_base_knows_by_heart_has_a_table_of_its_own():
+    at = fill()
+    write(params())
+    assert "knows by heart" not in (at.metrics / "analysis.md").read_text(encoding="utf-8")
+    found = json.loads(at.texts("base").read_text())
+    put(at.texts("base"), found | {"recall_plays": {"recalled": [0.5, 0.125], "mean_matched": 0.625}})
+    write(params())
+    page = (at.metrics / "analysis.md").read_text(encoding="utf-8")
+    table = page.split("## What the untouched base knows by heart")[1].split("##")[0]
+    assert "| Generated plays | 0.62 | 12.50% |" in table and "| train |" in table and "WikiText" not in table
+
+
 def test_a_missing_grid_is_said_and_the_rest_stands():
     at = fill()
     at.decoding("base").unlink()
     put(at.decoding("scratch"), {"cells": grid()["cells"][1:]})
     put(at.decoding("finetune"), {"cells": [1]})
     write(params())
-    assert "missing: data/laptop/decoding/base.json: not there" in str(cells(at, "base", 3))
+    assert "missing: data/novels/decoding/base.json: not there" in str(cells(at, "base", 3))
     assert "of other temperatures or top_ps than params.yaml's" in str(cells(at, "scratch", 3))
     assert "no cells of a temperature and a top_p in it" in str(cells(at, "finetune", 3))
     assert cells(at, "base", 0)["Longest match"] == "15"
@@ -138,7 +151,7 @@ def test_with_no_texts_to_report_it_ends_in_one_line():
     at = fill()
     for path in at.texts("human").parent.iterdir():
         path.unlink()
-    with pytest.raises(UserError, match=r"no texts of scale laptop have been analysed: .*; run `dvc repro`"):
+    with pytest.raises(UserError, match=r"no texts of scale novels have been analysed: .*; run `dvc repro`"):
         write(params())
     assert not at.metrics.exists()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import COUNTED, ENSEMBLES, MODELS, ROWS, fill, line, metrics, params, part, with_row
+from made_up import ADAPTING, COUNTED, ENSEMBLES, MODELS, ROWS, fill, line, metrics, params, part, with_row
 
 from gpt2_shakespeare import report
 from gpt2_shakespeare.report import files, pictures
@@ -15,9 +15,9 @@ from gpt2_shakespeare.report.summary import summary
 from gpt2_shakespeare.report.writing import write
 
 CODE = Path(report.__file__).parent
-TABLES = {"table.csv", "table.md", "curves.csv", "analysis.csv", "analysis.md", "samples.md"}
+TABLES = {"table.csv", "table.md", "curves.csv", "analysis.csv", "analysis.md", "samples.md", "page.html"}
 PICTURES = {
-    "loss_curves.png", "val_loss.png", "forgetting.png", "names.png", "memorisation.png", "decoding.png",
+    "loss_curves.png", "val_loss.png", "bits_per_char.png", "forgetting.png", "names.png", "memorisation.png", "decoding.png",
 }  # fmt: skip
 
 
@@ -44,7 +44,11 @@ def test_the_same_input_gives_the_same_bytes():
         contents.append(written(at.metrics))
     first, again, turned = contents
     assert first == again
-    for name in ("samples.md", "analysis.md"):  # they name the first seed, whose models they are of
+    for name in (
+        "samples.md",
+        "analysis.md",
+        "page.html",
+    ):  # they name the first seed, whose models they are of
         del first[name], turned[name]
     assert first == turned
     rows = {f"rows/{row.name}.json" for row in ROWS}
@@ -84,14 +88,14 @@ def test_the_file_of_a_row_that_is_gone_goes():
     write(settings)
     at.evaluation("scratch", 2).unlink()
     write(params("demo", (1, 2)))
-    assert metrics(at).keys() == {*COUNTED, *MODELS, *ENSEMBLES} - {"scratch"}
+    assert metrics(at).keys() == {*COUNTED, *MODELS, *ENSEMBLES, *ADAPTING} - {"scratch"}
 
 
 @pytest.mark.usefixtures("no_pictures")
 def test_no_row_but_those_of_the_registry_has_its_name_in_the_code():
     kinds = {row.kind for row in ROWS}  # three rows are called as their kinds are
     names = {row.name for row in ROWS} - kinds
-    for path in [*CODE.rglob("*.py"), *CODE.rglob("*.j2")]:
+    for path in [*CODE.rglob("*.py"), *CODE.rglob("templates/*")]:
         if path.name != "registry.py":
             text = path.read_text(encoding="utf-8")
             assert not [name for name in names if f'"{name}"' in text or f"`{name}`" in text], path

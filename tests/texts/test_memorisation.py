@@ -72,3 +72,9 @@ def test_tiny_shakespeares_val_against_all_tokens_before_it(tiny_shakespeare):
     assert found.max() == 15
     shares = [share_in_train(found, n) for n in (4, 6, 8, 10)]
     assert shares == pytest.approx([0.238, 0.084, 0.041, 0.012], abs=0.0005)
+
+
+def test_stretches_are_joined_where_they_touch_and_short_ones_are_left_out():
+    assert memorisation.stretches(np.array([3, 2, 1, 0, 4, 3, 2, 2, 1]), 3) == [(0, 3), (4, 8)]
+    assert memorisation.stretches(np.array([4, 3, 4, 3, 2, 1]), 3) == [(0, 6)]  # one reaches into the next
+    assert memorisation.stretches(np.array([2, 1, 0]), 3) == []

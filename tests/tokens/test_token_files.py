@@ -29,6 +29,7 @@ def test_a_token_outside_the_vocabulary_is_refused(tmp_path):
     [
         np.arange(10),
         np.arange(10, dtype=np.int16),
+        np.arange(10, dtype=np.uint64),
         np.arange(10, dtype=">u2"),
         np.zeros((2, 5), np.uint16),
         np.array(3, np.uint16),
@@ -37,7 +38,7 @@ def test_a_token_outside_the_vocabulary_is_refused(tmp_path):
 )
 def test_other_arrays_are_refused(tmp_path, array):
     np.save(tmp_path / "train.npy", array)
-    with pytest.raises(DataError, match="train.npy: not a list of 16-bit token ids"):
+    with pytest.raises(DataError, match="train.npy: not a list of 16-bit or 32-bit token ids"):
         load_tokens(tmp_path / "train.npy", 61)
 
 

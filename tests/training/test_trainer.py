@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from runs import DEV, context, history, same, script, summary, trainer, watch, weights
+from architectures import saved
+from runs import DEV, TEXT, context, history, same, script, summary, trainer, watch, weights
 from tiny import MACHINE, gpt, tokens, training
 
 from gpt2_shakespeare import runtime
 from gpt2_shakespeare.errors import Interrupted
 from gpt2_shakespeare.measure.losses import quick_loss
-from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.model import GPT, ModelError, load_model
 from gpt2_shakespeare.model.lora import add_lora
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens.files import DataError
@@ -91,6 +92,32 @@ def test_adapters_train_and_resume_like_any_model(tmp_path):
     assert (tmp_path / "base/model.safetensors").read_bytes() != straight
 
 
+@pytest.mark.parametrize("kind", ["llama", "gpt_neox"])
+def test_a_model_of_transformers_trains_and_resumes_like_ours(tmp_path, kind):
+    saved(tmp_path / "base", kind)
+    how = {"muon_learning_rate": 0.02} | ({"sampled_types": 8} if kind == "llama" else {})
+
+    def run(folder, stop=None):
+        run = trainer(load_model(tmp_path / "base", attn_dropout=0.1), phases=[(8, 2)], **how)
+        checkpoints = Checkpoints(tmp_path / "checkpoints", run.fingerprint(), 1)
+        run.run(folder, checkpoints, lambda: 15 if run.progress.step == stop else None)
+        return (folder / "model.safetensors").read_bytes(), history(folder)
+
+    straight, rows = run(tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", stop=3)
+    assert run(tmp_path / "stopped") == (straight, rows)
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+def test_a_share_of_the_text_is_its_end():
+    run = trainer(share=0.5)
+    assert np.array_equal(run.train_tokens, TEXT[-49:])
+    assert max(run.phases[0].batches.starts) + 8 < 49
+    with pytest.raises(DataError, match="5 training tokens are too few for one window of block_size 8"):
+        trainer(share=0.05)
+
+
 @pytest.mark.slow
 def test_a_compiled_training_is_the_plain_one(tmp_path):
     """With all that changes shapes from step to step: sampled softmax, two context lengths."""
@@ -141,6 +168,14 @@ def test_the_probe_is_asked_after_every_epoch_and_the_quarters_of_the_first(tmp_
     assert list(history["kl_a"].dropna()) == [0.333333, 0.666667, 1.0, 1.33333, 1.66667]
     assert list(history["step"][history["kl_a"].notna()]) == [2, 4, 6, 8, 16]
     assert list(history["epochs"].dropna()) == [0.25, 0.5, 0.75, 1.0, 2.0]
+
+
+def test_a_probes_figure_that_is_no_number_ends_the_run(tmp_path):
+    run = trainer()
+    run.probe = lambda model: {"kl_a": 1.0, "p_name": math.nan}
+    with pytest.raises(TrainingError, match="train: step 1: p_name is nan"):
+        run.run(tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_the_history_ends_with_the_epochs_that_were_asked_for(tmp_path):

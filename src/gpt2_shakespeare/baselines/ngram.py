@@ -95,7 +95,7 @@ def loss(probabilities: np.ndarray) -> float:
 
 
 def _packed(tokens: Tokens, n: int, vocab_size: int) -> np.ndarray:
-    """Every n-gram as one int64, (len(tokens) - n + 1,); three tokens of 65,536 types fit into one."""
+    """Every n-gram as one int64, (len(tokens) - n + 1,); three tokens of two million types fit into one."""
     count = len(tokens) - n + 1
     result = np.zeros(max(0, count), dtype=np.int64)
     for i in range(n):

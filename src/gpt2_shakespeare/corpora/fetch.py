@@ -4,6 +4,7 @@ A download goes to a folder of its own first, under the name of its sha256. Ther
 kill and DVC's deleting of a stage's outputs, and the next run continues from it. Only checked files leave.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -56,33 +57,47 @@ def fetch(
         AssetError: a file is nowhere to be had, or the disk can't be written.
     """
     paths = {asset: into / asset.path for asset in assets}
-    missing = [asset for asset, path in paths.items() if not _is_intact(path, asset)]
+    missing = [asset for asset, path in paths.items() if not is_intact(path, asset)]
     if missing:
-        if mirrors is None:
-            listed = os.environ.get(MIRROR_VARIABLE, "").split(";")
-            mirrors = [mirror.strip() for mirror in listed if mirror.strip()]
         log.info("fetching %d files to %s", len(missing), into)
-        try:
-            partial.mkdir(parents=True, exist_ok=True)
-            with FileLock(partial / "lock", timeout=LOCK_TIMEOUT):
-                missing = [asset for asset in missing if not _is_intact(paths[asset], asset)]
-                _obtain_all(missing, partial, mirrors)
-                for asset in missing:
-                    install(partial / asset.sha256, paths[asset])
-                for asset in paths:
-                    (partial / asset.sha256).unlink(missing_ok=True)
-        except Timeout as error:
-            raise AssetError(
-                f"{partial / 'lock'}: another download has held it for {LOCK_TIMEOUT:.0f} s; end that or wait"
-            ) from error
-        except OSError as error:  # those of the sources have been caught
-            raise AssetError(
-                f"can't write to {partial} or {into}: {plain(error)}; check space and rights"
-            ) from error
+        with alone(partial, into):
+            missing = [asset for asset in missing if not is_intact(paths[asset], asset)]
+            _obtain_all(missing, partial, known_mirrors() if mirrors is None else mirrors)
+            for asset in missing:
+                install(partial / asset.sha256, paths[asset])
+            for asset in paths:
+                (partial / asset.sha256).unlink(missing_ok=True)
     return list(paths.values())
 
 
-def _is_intact(path: Path, asset: Asset) -> bool:
+def known_mirrors() -> list[str]:
+    """The mirrors that `MIRROR_VARIABLE` names."""
+    listed = os.environ.get(MIRROR_VARIABLE, "").split(";")
+    return [mirror.strip() for mirror in listed if mirror.strip()]
+
+
+@contextlib.contextmanager
+def alone(partial: Path, into: Path) -> Iterator[None]:
+    """One download at a time, and a failing disk as one line.
+
+    Raises:
+        AssetError: another one doesn't end, or the disk can't be written.
+    """
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        with FileLock(partial / "lock", timeout=LOCK_TIMEOUT):
+            yield
+    except Timeout as error:
+        raise AssetError(
+            f"{partial / 'lock'}: another download has held it for {LOCK_TIMEOUT:.0f} s; end that or wait"
+        ) from error
+    except OSError as error:  # those of the sources have been caught
+        raise AssetError(
+            f"can't write to {partial} or {into}: {plain(error)}; check space and rights"
+        ) from error
+
+
+def is_intact(path: Path, asset: Asset) -> bool:
     """Whether the file is there and right; a wrong one is worth a warning, as it will be replaced."""
     if not path.is_file():
         return False
@@ -98,7 +113,7 @@ def _obtain_all(assets: Sequence[Asset], partial: Path, mirrors: Sequence[str]) 
     down: dict[str, str] = {}
     with open_session() as session:
         for asset in tqdm(assets, desc="download", unit="file", leave=False, disable=None):
-            reasons = _obtain(asset, partial / asset.sha256, mirrors, session, down)
+            reasons = obtain(asset, partial / asset.sha256, mirrors, session, down)
             if reasons is not None:
                 failures[asset] = reasons
     if not failures:
@@ -115,7 +130,7 @@ def _obtain_all(assets: Sequence[Asset], partial: Path, mirrors: Sequence[str]) 
     raise AssetError("\n".join(lines))
 
 
-def _obtain(
+def obtain(
     asset: Asset, part: Path, mirrors: Sequence[str], session: requests.Session, down: dict[str, str]
 ) -> list[str] | None:
     """Brings one asset's checked bytes to `part`; returns None, or why each of its sources failed.
@@ -148,7 +163,8 @@ def _sources(asset: Asset, mirrors: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Where to look, in order: (what is down if it is down, the file's own address)."""
     for mirror in mirrors:
         yield mirror, f"{mirror.rstrip('/')}/{quote(asset.path) if _is_http(mirror) else asset.path}"
-    yield urlsplit(asset.url).netloc, asset.url
+    if asset.url:
+        yield urlsplit(asset.url).netloc, asset.url
 
 
 def _is_http(address: str) -> bool:

@@ -7,16 +7,23 @@ from pathlib import Path
 
 from gpt2_shakespeare.corpora.assets import HUB_PINS, AssetError
 from gpt2_shakespeare.corpora.transfer import Refused, plain
-from gpt2_shakespeare.disk import install, mismatch
+from gpt2_shakespeare.disk import FileError, install, mismatch, read_json
+from gpt2_shakespeare.errors import printable
 
 log = logging.getLogger(__name__)
 
-FILES = ("config.json", "generation_config.json", "model.safetensors")  # never a pickle
-OPTIONAL = "generation_config.json"
+WEIGHTS = "model.safetensors"  # never a pickle
+INDEX = f"{WEIGHTS}.index.json"  # where there are several files of weights
+FILES = ("config.json", "generation_config.json", WEIGHTS)
+OPTIONAL = ("generation_config.json", "tokenizer_config.json")
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.safetensors")
 
 
-def fetch_hub(repo_id: str, revision: str, into: Path, *, endpoint: str | None = None) -> Path:
-    """Puts a GPT-2 in Hugging Face format into a folder as plain files: config, generation settings, weights.
+def fetch_hub(
+    repo_id: str, revision: str, into: Path, *, tokenizer: bool | None = None, endpoint: str | None = None
+) -> Path:
+    """Puts a model in Hugging Face format into a folder as plain files: config, generation settings, weights, tokenizer.
 
     Goes through huggingface_hub and its cache (HF_HOME, HF_HUB_OFFLINE), which checks sizes only. So the
     bytes are checked here: against `HUB_PINS` for a revision pinned there, else the hash the hub announces.
@@ -26,6 +33,8 @@ def fetch_hub(repo_id: str, revision: str, into: Path, *, endpoint: str | None =
         repo_id: as in "openai-community/gpt2".
         revision: a commit hash; or a branch or tag, and all files are of the commit that it names now.
         into: the folder to fill, once every file is had and checked.
+        tokenizer: True for the files of its tokenizer too, False for those only if the repository has them; a revision
+            whose files are pinned is then taken as it is pinned.
         endpoint: the hub's address; None reads HF_ENDPOINT.
 
     Returns:
@@ -40,9 +49,17 @@ def fetch_hub(repo_id: str, revision: str, into: Path, *, endpoint: str | None =
     pins = HUB_PINS.get((repo_id, revision), {})
     files: dict[str, Path] = {}
     commit = revision
-    for name in FILES:
+    wanted = [*FILES, *(TOKENIZER if tokenizer or (tokenizer is False and not pins) else ())]
+    optional = {name for name in (*OPTIONAL, *(() if tokenizer else TOKENIZER), WEIGHTS) if name not in pins}
+    for name in wanted:  # grows by the shards
         try:
-            path = _hub_file(repo_id, commit, name, endpoint, pins.get(name))
+            path = _hub_file(repo_id, commit, name, endpoint, pins.get(name), name in optional)
+            if name == WEIGHTS and path is None:
+                index = _hub_file(repo_id, commit, INDEX, endpoint, None, True)
+                if index is None:
+                    raise Refused("the repository has none (weights in other formats are not read)")
+                files[INDEX] = index
+                wanted += _shards(index)
         except Refused as refusal:
             raise AssetError(
                 f"{repo_id} at revision {revision}: {name} could not be fetched from {endpoint}: {refusal}. "
@@ -63,7 +80,7 @@ def fetch_hub(repo_id: str, revision: str, into: Path, *, endpoint: str | None =
 
 
 def _hub_file(
-    repo_id: str, revision: str, name: str, endpoint: str, pin: tuple[str, int] | None
+    repo_id: str, revision: str, name: str, endpoint: str, pin: tuple[str, int] | None, optional: bool
 ) -> Path | None:
     """Brings one checked file to huggingface_hub's cache; None if it is optional and the repository has none.
 
@@ -72,7 +89,6 @@ def _hub_file(
     from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    optional = name == OPTIONAL and not pin
     history = ""
     for _ in range(2):
         try:
@@ -97,10 +113,23 @@ def _hub_file(
         except EntryNotFoundError as error:
             if optional:
                 return None
-            raise Refused("the repository has none (weights in other formats are not read)") from error
+            raise Refused("the repository has none") from error
         except Exception as error:  # of this or that HTTP library, by huggingface_hub's version
             raise Refused(history + plain(error)) from error
     raise Refused(f"{wrong}, twice")
+
+
+def _shards(index: Path) -> list[str]:
+    """The files of weights that an index names, in order."""
+    try:
+        named = read_json(index, 2**26).get("weight_map")
+    except FileError as error:
+        raise Refused(plain(error)) from None
+    found = set(named.values()) if isinstance(named, dict) else set()
+    wrong = sorted(repr(name) for name in found if not isinstance(name, str) or not SHARD.fullmatch(name))
+    if wrong or not found:
+        raise Refused(f"{INDEX} names no file of weights: {printable(wrong[0]) if wrong else 'it is empty'}")
+    return sorted(found)
 
 
 def _announced_hash(path: Path, repo_id: str, revision: str, endpoint: str) -> str:

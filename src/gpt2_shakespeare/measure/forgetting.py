@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gpt2_shakespeare.measure.losses import spread_windows
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.runtime import evaluating
 from gpt2_shakespeare.tokens.batches import windows
 from gpt2_shakespeare.tokens.files import DataError, Tokens
@@ -25,14 +25,14 @@ class Forgetting:
         DataError: a text is too short for one window.
     """
 
-    def __init__(self, base: GPT, texts: Mapping[str, Tokens], max_tokens: int):
-        self.base, block_size = base, base.config.block_size
+    def __init__(self, base: LanguageModel, texts: Mapping[str, Tokens], max_tokens: int):
+        self.base, block_size = base, base.block_size
         self.windows = {
             name: windows(tokens, spread_windows(tokens, block_size, max_tokens), block_size)
             for name, tokens in texts.items()
         }
 
-    def measure(self, model: GPT) -> dict[str, float]:
+    def measure(self, model: LanguageModel) -> dict[str, float]:
         """For each text the model's loss and its divergence from the base, in nats per token.
 
         Returns:
@@ -42,9 +42,9 @@ class Forgetting:
         Raises:
             DataError: the model's block_size is smaller than the base's.
         """
-        if model.config.block_size < self.base.config.block_size:
+        if model.block_size < self.base.block_size:
             raise DataError(
-                f"the model's block_size {model.config.block_size} is below the base's {self.base.config.block_size}"
+                f"the model's block_size {model.block_size} is below the base's {self.base.block_size}"
             )
         result = {}
         with evaluating(self.base), evaluating(model):
@@ -56,9 +56,9 @@ class Forgetting:
                 result[f"other_loss_{name}"], result[f"kl_{name}"] = np.mean(pairs, axis=0).tolist()
         return result
 
-    def _window(self, model: GPT, idx: Tensor, targets: Tensor) -> tuple[float, float]:
+    def _window(self, model: LanguageModel, idx: Tensor, targets: Tensor) -> tuple[float, float]:
         """Loss of the model and KL from the base, means over the tokens of one window: idx (1, T), targets (T,)."""
-        device = model.transformer.wte.weight.device
+        device = model.device
         theirs, ours = (
             torch.log_softmax(net(idx.to(device))[0][0].float(), -1) for net in (self.base, model)
         )

@@ -3,15 +3,15 @@
 import re
 
 import numpy as np
-import tiktoken
 
 from gpt2_shakespeare.tokens.files import Tokens
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 # A line that ends with its first colon and follows an empty line or starts the text: "First Citizen:"
 HEADING = re.compile(rb"(?:\A|\n\n)([^\n:]+:)(?=\n)")
 
 
-def kinds(encoding: tiktoken.Encoding, tokens: Tokens, train: Tokens) -> dict[str, np.ndarray]:
+def kinds(encoding: Encoding, tokens: Tokens, train: Tokens) -> dict[str, np.ndarray]:
     """Which targets of a text (every token but the first) are of which kind, as boolean masks (n - 1,).
 
     Every target is either of `heading` or of `body`, and either of `seen_type` or of `new_type`, by whether train has
@@ -46,7 +46,7 @@ def split_losses(losses: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, 
     return result
 
 
-def text_of(encoding: tiktoken.Encoding, tokens: Tokens) -> tuple[bytes, np.ndarray]:
+def text_of(encoding: Encoding, tokens: Tokens) -> tuple[bytes, np.ndarray]:
     """The bytes of a text, and where in them each token starts, (n,)."""
     pieces = encoding.decode_tokens_bytes(tokens.tolist())
     ends = np.cumsum([len(piece) for piece in pieces])

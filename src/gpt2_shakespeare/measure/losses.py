@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from gpt2_shakespeare.model import GPT, ModelError
+from gpt2_shakespeare.model import LanguageModel, ModelError
 from gpt2_shakespeare.model.loss import token_losses
 from gpt2_shakespeare.runtime import evaluating
 from gpt2_shakespeare.tokens.batches import window_starts, windows
@@ -14,7 +14,7 @@ from gpt2_shakespeare.tokens.files import DataError, Tokens
 TOKENS_PER_BATCH = 2048  # of a forward pass without gradients; more takes more memory and no less time
 
 
-def exact_losses(model: GPT, tokens: Tokens, block_size: int | None = None) -> np.ndarray:
+def exact_losses(model: LanguageModel, tokens: Tokens, block_size: int | None = None) -> np.ndarray:
     """-log p of every token but the first, each scored once, in nats, float64 (n - 1,).
 
     Windows of block_size inputs start every half block. A window scores only the targets that no earlier window has
@@ -33,7 +33,7 @@ def exact_losses(model: GPT, tokens: Tokens, block_size: int | None = None) -> n
         raise DataError(
             f"{len(tokens)} tokens can't be scored: the first token never is, and there is no other"
         )
-    block_size = block_size or model.config.block_size
+    block_size = block_size or model.block_size
     n_targets = len(tokens) - 1
     losses, done = np.empty(n_targets), 0
     starts = np.arange(0, n_targets, max(1, block_size // 2))
@@ -51,13 +51,17 @@ def exact_losses(model: GPT, tokens: Tokens, block_size: int | None = None) -> n
     return losses
 
 
-def exact_loss(model: GPT, tokens: Tokens, block_size: int | None = None) -> float:
+def exact_loss(model: LanguageModel, tokens: Tokens, block_size: int | None = None) -> float:
     """Mean of `exact_losses`, in nats per token."""
     return float(exact_losses(model, tokens, block_size).mean())
 
 
 def reference_loss(
-    model: GPT, tokens: Tokens, block_size: int | None = None, stride: int | None = None, batch_size: int = 16
+    model: LanguageModel,
+    tokens: Tokens,
+    block_size: int | None = None,
+    stride: int | None = None,
+    batch_size: int = 16,
 ) -> float:
     """Mean loss by the reference's protocol, in nats per token: the mean of batch means over overlapping windows.
 
@@ -74,7 +78,7 @@ def reference_loss(
         DataError: no whole window fits.
         ModelError: a loss is not finite.
     """
-    block_size = block_size or max(1, min(1024, model.config.block_size, len(tokens) - 1))
+    block_size = block_size or max(1, min(1024, model.block_size, len(tokens) - 1))
     starts = window_starts(len(tokens), block_size, stride or max(1, min(128, block_size // 2)))
     if not len(starts):
         raise DataError(f"{len(tokens)} tokens are too few for one window of block_size {block_size}")
@@ -85,7 +89,7 @@ def reference_loss(
     return float(np.mean(batches))
 
 
-def require_finite(model: GPT, figure: str, values: np.ndarray) -> None:
+def require_finite(model: LanguageModel, figure: str, values: np.ndarray) -> None:
     """See that measured values are numbers.
 
     Args:
@@ -102,7 +106,7 @@ def require_finite(model: GPT, figure: str, values: np.ndarray) -> None:
         )
 
 
-def quick_loss(model: GPT, tokens: Tokens, block_size: int, max_tokens: int) -> float:
+def quick_loss(model: LanguageModel, tokens: Tokens, block_size: int, max_tokens: int) -> float:
     """Mean loss over `spread_windows`, in nats per token; for evaluations during training.
 
     Raises:
@@ -127,7 +131,7 @@ def spread_windows(tokens: Tokens, block_size: int, max_tokens: int) -> np.ndarr
 
 
 def _scored(
-    model: GPT, tokens: Tokens, starts: np.ndarray, block_size: int
+    model: LanguageModel, tokens: Tokens, starts: np.ndarray, block_size: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Each window's start and the losses of its targets, float64 (block_size,)."""
     table = model.table()

@@ -5,22 +5,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import tiktoken
 import torch
 from torch import Tensor
 
 from gpt2_shakespeare.measure.kinds import headings, text_of
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.model.loss import token_losses
 from gpt2_shakespeare.runtime import evaluating
 from gpt2_shakespeare.tokens.files import Tokens
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 NEUTRAL_PROMPTS, NEUTRAL_TOKENS = 4, 16  # prompts from each text of another kind, and the length of each
 TOKENS_PER_BATCH = 16_384  # of a forward pass; the speakers of Tiny Shakespeare fit into one
 
 
 def name_probe(
-    encoding: tiktoken.Encoding, train: Tokens, others: Iterable[Tokens]
+    encoding: Encoding, train: Tokens, others: Iterable[Tokens]
 ) -> tuple[list[list[int]], np.ndarray]:
     """The arguments of `Names`: train's headings in alphabetical order, and neutral prompts.
 
@@ -68,13 +68,13 @@ class Names:
     def __init__(self, headings: Sequence[Sequence[int]], prompts: np.ndarray):
         self.headings, self.prompts = headings, prompts.astype(np.int64)
 
-    def measure(self, model: GPT) -> dict[str, float]:
+    def measure(self, model: LanguageModel) -> dict[str, float]:
         """`p_name`: the probability that a prompt is followed by one of the headings, a mean over the prompts.
 
         Headings that are longer than what a prompt leaves of the model's block_size are not among them. Empty if there
         are no headings or no prompts.
         """
-        room = model.config.block_size - (self.prompts.shape[1] - 1)
+        room = model.block_size - (self.prompts.shape[1] - 1)
         fitting = [heading for heading in self.headings if len(heading) <= room]
         if not fitting or not len(self.prompts):
             return {}
@@ -90,7 +90,9 @@ class Names:
         return {"p_name": math.fsum(found) / len(found)}
 
 
-def _log_p(model: GPT, table: Tensor, prompt: np.ndarray, headings: Sequence[Sequence[int]]) -> Tensor:
+def _log_p(
+    model: LanguageModel, table: Tensor, prompt: np.ndarray, headings: Sequence[Sequence[int]]
+) -> Tensor:
     """Log of the probability of each heading after the prompt, float64 (N,)."""
     lengths, start = np.array([len(heading) for heading in headings]), len(prompt) - 1
     rows = np.zeros((len(headings), len(prompt) + lengths.max()), dtype=np.int64)  # padded on the right

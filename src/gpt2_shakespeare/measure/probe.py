@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-import tiktoken
-
 from gpt2_shakespeare.measure.forgetting import Forgetting
 from gpt2_shakespeare.measure.names import Names, name_probe
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.tokens.files import Tokens
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 
 class Probe:
@@ -25,8 +24,8 @@ class Probe:
 
     def __init__(
         self,
-        base: GPT,
-        encoding: tiktoken.Encoding,
+        base: LanguageModel,
+        encoding: Encoding,
         train: Tokens,
         texts: Mapping[str, Tokens],
         max_tokens: int,
@@ -35,5 +34,5 @@ class Probe:
         self.forgetting = Forgetting(base, texts, max_tokens)
         self.names = Names(*name_probe(encoding, train, texts.values()))
 
-    def __call__(self, model: GPT) -> dict[str, float]:
+    def __call__(self, model: LanguageModel) -> dict[str, float]:
         return self.forgetting.measure(model) | self.names.measure(model)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LEVELS = 1 << 15  # a probability is rounded to a multiple of 1 / LEVELS: 0.1 becomes 0.10001
-# Tensors with fewer numbers than this get torch's own dropout; those of the scales demo and laptop do.
+# Tensors with fewer numbers than this get torch's own dropout; those of the scales demo and novels do.
 LARGE = 1 << 20
 ROWS = 256  # queries of a block
 

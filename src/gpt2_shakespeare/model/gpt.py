@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpt2_shakespeare.model import dropout, files, weights
-from gpt2_shakespeare.model.config import LAYER_NORM_EPS, GPTConfig, ModelError
+from gpt2_shakespeare.model.config import LAYER_NORM_EPS, GPTConfig
+from gpt2_shakespeare.model.language_model import Cache, LanguageModel
 from gpt2_shakespeare.model.lora import merged
-from gpt2_shakespeare.model.loss import Candidates, linear_cross_entropy
 from gpt2_shakespeare.model.spelling import Spelling
 
 INIT_STD = 0.02  # standard deviation of GPT-2's random weights
@@ -124,20 +124,20 @@ class Transformer(nn.Module):
         return self.ln_f(x)
 
 
-class GPT(nn.Module):
+class GPT(LanguageModel):
     """GPT-2 with a language-modelling head tied to the token embedding.
 
     `spelling` and `candidates` are used in training only (see `add_spelling` and `loss.Candidates`); a saved model has
     the spellings' part added to its token embedding.
     """
 
+    transformer: Transformer
+
     def __init__(self, config: GPTConfig):
         super().__init__()
         self.config = config
-        self.name = "the model"  # in messages; the folder that it was loaded from
         self.transformer = Transformer(config)
         self.spelling: Spelling | None = None
-        self.candidates: Candidates | None = None
         self._table: Tensor | None = None
         self._initialise()
 
@@ -183,50 +183,24 @@ class GPT(nn.Module):
         found = merged(self.transformer) | {"wte.weight": self.table().detach()}
         files.write(Path(folder), self.config, found)
 
-    def forward(
-        self, idx: Tensor, targets: Tensor | None = None, cache: KVCache | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Logits of every position, and the mean loss if targets are given.
+    @property
+    def block_size(self) -> int:
+        return self.config.block_size
 
-        Args:
-            idx: token ids (B, T); with a cache, the tokens that follow those in it.
-            targets: the ids to predict, (B, T).
-            cache: read and extended in place.
+    @property
+    def vocab_size(self) -> int:
+        return self.config.vocab_size
 
-        Returns:
-            logits (B, T, vocab_size); loss in nats per token, or None.
+    @property
+    def blocks(self) -> nn.ModuleList:
+        return self.transformer.h
 
-        Raises:
-            ModelError: more tokens than block_size.
-        """
-        logits = F.linear(self.hidden(idx, cache), self.table())
-        if targets is None:
-            return logits, None
-        return logits, F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+    def new_cache(self, batch_size: int) -> "KVCache":
+        return KVCache(self, batch_size)
 
-    def loss(self, idx: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of `forward`, for training: the logits are never all in memory.
-
-        With candidates it is an estimate: the softmax is over a sample of the token types.
-        """
-        types = log_weights = None
-        if self.candidates:
-            types, log_weights, idx, targets = self.candidates.draw(idx, targets)
-        table = self.table(types)
-        return linear_cross_entropy(self.hidden(idx, table=table), table, targets, log_weights)
-
-    def hidden(self, idx: Tensor, cache: KVCache | None = None, table: Tensor | None = None) -> Tensor:
-        """Final hidden states, (B, T, C).
-
-        Args:
-            table: embeddings (n, C) whose rows idx names, instead of those of all types.
-
-        Raises:
-            ModelError: more tokens than block_size.
-        """
-        length = idx.size(1) + (cache.length if cache else 0)
-        if length > self.config.block_size:
-            raise ModelError(f"{length} tokens are more than block_size {self.config.block_size}")
+    def hidden(self, idx: Tensor, cache: Cache | None = None, table: Tensor | None = None) -> Tensor:
+        length = self.require_room(idx, cache)
+        assert cache is None or isinstance(cache, KVCache)
         x = self.transformer(idx, self.table() if table is None else table, cache)
         if cache:
             cache.length = length
@@ -254,16 +228,6 @@ class GPT(nn.Module):
         return super().train(mode)
 
     def add_spelling(self, features: np.ndarray, starts: np.ndarray, std: float) -> None:
-        """Let types whose spellings have something in common share a part of their embeddings.
-
-        Args:
-            features, starts: as `Spelling` takes them.
-            std: standard deviation of the random vectors; 0 leaves them at zero.
-        """
         self.spelling = Spelling(features, starts, self.config.n_embd)
         if std:
             nn.init.normal_(self.spelling.weight, std=std)
-
-    def n_params(self) -> int:
-        """Number of parameters; the tied head counts once."""
-        return sum(parameter.numel() for parameter in self.parameters())

@@ -4,24 +4,38 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from gpt2_shakespeare.model.config import PROJECTIONS
+from gpt2_shakespeare.errors import printable
+from gpt2_shakespeare.model.config import ModelError
 
 if TYPE_CHECKING:
-    from gpt2_shakespeare.model.gpt import GPT
+    from gpt2_shakespeare.model.language_model import LanguageModel
 
 
-def add_lora(model: "GPT", rank: int, alpha: int) -> None:
+def add_lora(model: "LanguageModel", rank: int, alpha: int) -> None:
     """Freeze a model and add an adapter to every projection of its blocks, in place.
 
     Args:
         rank: of the adapters' matrices.
         alpha: what an adapter adds is scaled by alpha / rank.
+
+    Raises:
+        ModelError: peft can't adapt a model of this kind.
     """
     from peft import LoraConfig, inject_adapter_in_model
+    from transformers.pytorch_utils import Conv1D
 
-    names = sorted({name.split(".")[-1] for name in PROJECTIONS})
-    settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=names)
-    inject_adapter_in_model(settings, model.transformer)
+    names = {
+        name.split(".")[-1]
+        for name, part in model.blocks.named_modules()
+        if isinstance(part, nn.Linear | Conv1D)
+    }
+    settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=sorted(names))
+    try:
+        inject_adapter_in_model(settings, model.transformer)
+    except ValueError as error:
+        raise ModelError(f"{model.name}: LoRA: {printable(error, 200)}") from None
+    for name, parameter in model.named_parameters():  # a head beside the trunk too
+        parameter.requires_grad_(".lora_" in name)
 
 
 def merged(module: nn.Module) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Weights in safetensors files, one or several: looked at before they are believed."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,43 @@ def opened(folder: Path, config: GPTConfig) -> Iterator["Weights"]:
     Raises:
         ModelError: a file is missing or broken; or a tensor is missing, unknown, of another shape or no float.
     """
+    with _places(folder, _plain) as (file, found, problems):
+        weights = Weights(file, found)
+        refuse(file, problems + sorted(weights.problems(config)))
+        yield weights
+
+
+def headers(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights in a folder, from the headers of their files.
+
+    Raises:
+        ModelError: a file is missing or broken, or a tensor is no float.
+    """
+    with _places(folder, _unwrapped) as (file, found, problems):
+        shapes_found = {}
+        for name, (tensors, theirs) in found.items():
+            there = tensors.get_slice(theirs)
+            shapes_found[name] = tuple(there.get_shape())
+            if there.get_dtype() not in FLOATS:
+                problems.append(
+                    f"{printable(name)} is of type {there.get_dtype()}, not one of {', '.join(FLOATS)}"
+                )
+        refuse(file, problems)
+        return shapes_found
+
+
+def refuse(file: Path, problems: list[str]) -> None:
+    """Raises ModelError with the first few, if there are any."""
+    if problems:
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise ModelError(f"{file}: {'; '.join(problems[:5])}{more}")
+
+
+@contextlib.contextmanager
+def _places(
+    folder: Path, plain: Callable[[str], str]
+) -> Iterator[tuple[Path, dict[str, tuple[Any, str]], list[str]]]:
+    """The file that stands for the weights; by its plain name each tensor's open file and name there; and problems."""
     file, shards = _files(folder)
     with contextlib.ExitStack() as stack:
         found: dict[str, tuple[Any, str]] = {}
@@ -40,16 +77,11 @@ def opened(folder: Path, config: GPTConfig) -> Iterator["Weights"]:
             held = set(tensors.keys())
             problems += [f"{printable(name)} is not in {shard}" for name in sorted(listed - held)]
             for name in sorted(held):
-                known_as = _plain(name)
+                known_as = plain(name)
                 if known_as in found:
                     problems.append(f"{printable(name)} is there twice")
                 found[known_as] = (tensors, name)
-        weights = Weights(file, found)
-        problems += sorted(weights.problems(config))
-        if problems:
-            more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-            raise ModelError(f"{file}: {'; '.join(problems[:5])}{more}")
-        yield weights
+        yield file, found, problems
 
 
 class Weights:
@@ -115,11 +147,16 @@ class Weights:
             raise ModelError(f"{self.file}: {name} can't be read: {printable(error, 200)}") from None
 
 
-def _plain(name: str) -> str:
-    """A tensor's name without what wrappers and GPT2LMHeadModel put before it."""
+def _unwrapped(name: str) -> str:
+    """A tensor's name without what wrappers put before it."""
     for wrapper in WRAPPERS:
         name = name.replace(wrapper, "")
-    return name.removeprefix("transformer.")
+    return name
+
+
+def _plain(name: str) -> str:
+    """A tensor's name without what wrappers and GPT2LMHeadModel put before it."""
+    return _unwrapped(name).removeprefix("transformer.")
 
 
 @contextlib.contextmanager
@@ -150,7 +187,7 @@ def _files(folder: Path) -> tuple[Path, dict[str, set[str]]]:
     if (folder / PICKLE).exists() or (folder / f"{PICKLE}.index.json").exists():
         raise ModelError(
             f"{file}: not there, only {PICKLE}, a pickle, which can run any code and is not opened; if you trust it: "
-            f"python -c \"from transformers import GPT2LMHeadModel as M; M.from_pretrained('{printable(folder, 200)}')"
+            f"python -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('{printable(folder, 200)}')"
             f".save_pretrained('{printable(folder, 200)}')\""
         )
     if next(folder.glob("model-*-of-*.safetensors"), None):

@@ -29,6 +29,7 @@ class Params:
     sample: schema.Sampling
     analysis: schema.Analysis
     ensembles: tuple[Row, ...]
+    adapting: tuple[Row, ...]
     scales: Mapping[str, AtScale]
 
     @property
@@ -44,7 +45,8 @@ class Params:
     def rows(self) -> tuple[Row, ...]:
         """All rows of the table at this scale, in its order."""
         baselines = (Row(name=name, kind="baseline") for name in BASELINES)
-        return (*baselines, Row(name="base", kind="base"), *self.trained_rows, *self.ensembles)
+        base = Row(name="base", kind="base")
+        return (*baselines, base, *self.trained_rows, *self.ensembles, *self.adapting)
 
     def row(self, name: str) -> Row:
         """Raises ParamsError where there is no such row."""
@@ -76,13 +78,20 @@ def parse(raw: Any, where: str = "params.yaml") -> Params:
     top, scales = reader.read()
     if reader.problems or top is None:
         raise ParamsError("\n".join(f"{where}: {problem}" for problem in dict.fromkeys(reader.problems)))
+    listed = {*top.rows.scratch, *top.rows.finetune}  # all of them, unless the lists are partial
     ensembles = (
-        Row(name=name, kind="ensemble", of=e.of, cached=e.cache) for name, e in top.ensembles.items()
+        Row(name=name, kind="ensemble", of=e.of, cached=e.cache)
+        for name, e in top.ensembles.items()
+        if e.of in listed
     )
-    shared = {
-        name: getattr(top, name) for name in schema.TopLevel.model_fields if name not in ("rows", "ensembles")
-    }
-    return Params(**shared, ensembles=tuple(ensembles), scales=scales)
+    adapting = (
+        Row(name=f"{of}_{way}", kind="adapting", of=of, way=way)
+        for of in top.adapting.rows
+        for way in top.adapting.ways
+    )
+    lists = ("rows", "ensembles", "adapting")
+    shared = {name: getattr(top, name) for name in schema.TopLevel.model_fields if name not in lists}
+    return Params(**shared, ensembles=tuple(ensembles), adapting=tuple(adapting), scales=scales)
 
 
 def change(table: schema.Sampling, values: dict[str, Any]) -> schema.Sampling:

@@ -25,7 +25,11 @@ LAYERS = ("defaults", "scales")  # keys at the top of params.yaml that are merge
 # What a scale's table, and `defaults`, may hold beside the keys of schema.Scale
 SCALE_LAYERS = ("training", "finetuning", "pretraining", "rows")
 DEFAULT_LAYERS = ("training", "rows")
-KINDS: dict[str, type[schema.FineTuning]] = {"finetune": schema.FineTuning, "lora": schema.LoRA}
+KINDS: dict[str, type[schema.FineTuning]] = {
+    "finetune": schema.FineTuning,
+    "lora": schema.LoRA,
+    "random": schema.SameShape,
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Reader:
         ensembles = top.ensembles if top else {}
         seen: dict[str, str] = {}
         lists = {"rows.scratch": rows.scratch, "rows.finetune": rows.finetune, "ensembles": list(ensembles)}
+        adapting = top.adapting.rows if top else []
+        lists["adapting"] = [f"{row}_{way}" for row in adapting for way in (top.adapting.ways if top else [])]
         for where, names in lists.items():
             for name in names:
                 if name in RESERVED:
@@ -105,10 +111,13 @@ class Reader:
                 seen.setdefault(name, where)
         starts = dict.fromkeys(rows.scratch, "scratch") | dict.fromkeys(rows.finetune, "finetune")
         for name, ensemble in ensembles.items():
-            if ensemble.of not in starts:
+            if ensemble.of not in starts and not rows.partial:
                 self.problems.append(
                     f"ensembles.{name}.of: '{ensemble.of}' is no trained row{near(ensemble.of, list(starts))}"
                 )
+        for row in adapting:
+            if row not in starts:
+                self.problems.append(f"adapting.rows: '{row}' is no trained row{near(row, list(starts))}")
         return starts if len(self.problems) == before else None
 
     # --- one scale ---------------------------------------------------------------------------------------------
@@ -134,13 +143,14 @@ class Reader:
         pretraining = Merged().lay([shape, *training, self._layer((*place, "pretraining"))])
         settings = self._check_scale(whole, pretraining, place)
 
+        partial = self.raw["rows"].get("partial")
         below = {
             "scratch": [shape, *training],
             "finetune": [window, *training, self._layer((*place, "finetuning"))],
         }
         for above in ("defaults", dotted(place)):
             for row in self._table((*above.split("."), "rows")) or {}:
-                if row not in starts:
+                if row not in starts and not partial:
                     self.problems.append(
                         f"{above}.rows.{row}: `rows` lists no such row{near(str(row), list(starts))}"
                     )
@@ -211,7 +221,7 @@ class Reader:
             return
         base = scale.pretraining.model.block_size
         for row in rows:
-            if row.from_base and base < longest[row.name] <= scale.model.block_size:
+            if row.needs_base and base < longest[row.name] <= scale.model.block_size:
                 self.problems.append(
                     f"{dotted((*place, 'rows', row.name))}: windows of {longest[row.name]} tokens are above the "
                     f"base's, {base} (pretraining.model.block_size)"

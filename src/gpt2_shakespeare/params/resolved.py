@@ -13,11 +13,15 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
     """Name of the file, without its ending -> what stands in it."""
     scale = params.at_scale.model_dump(exclude={"checkpoint_interval"})  # no result depends on that
     base, runtime = scale["base"], {"runtime": scale["runtime"]}
-    corpus = {"source": base["source"], "corpus": base["corpus"]}
+    corpus = {key: base[key] for key in ("source", "corpus", "package")}
+    # what no one fetches must not make the texts stale
+    corpus |= {key: base[key] if base["source"] == "hub" else None for key in ("repo", "revision")}
+    window = {"block_size": scale["model"]["block_size"]}
     shared = {
         "seeds": params.seeds,
         "ensembles": {row.name: [row.of, row.cached] for row in params.ensembles},
     }
+    adapting = {row.name: [row.of, row.way] for row in params.adapting}
     rows = {
         row.name: {"kind": row.kind, "epochs": row.epochs, "settings": row.settings.model_dump()}
         for row in params.trained_rows
@@ -25,10 +29,10 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
     about = {"corpus": scale["corpus"]}  # for the model card, as is the base
     sample, analysis = params.sample.model_dump(), params.analysis.model_dump()
     return {
-        "corpus": {key: scale[key] for key in ("corpus", "tokenizer")}
-        | {"base": corpus, "model": {"block_size": scale["model"]["block_size"]}},
-        "base": runtime | {"base": base, "pretraining": scale["pretraining"]},
+        "corpus": {key: scale[key] for key in ("corpus", "tokenizer")} | {"base": corpus, "model": window},
+        "base": runtime | {"base": base, "pretraining": scale["pretraining"], "model": window},
         "evaluate": runtime,
+        "adapting": runtime | {"seeds": sorted(params.seeds)},
         "texts": runtime | {"sample": sample, "analysis": analysis},
         "texts_human": {"analysis": analysis},
         "decode": runtime | {"analysis": analysis},
@@ -36,10 +40,11 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "ensembles": shared | {"rows": list(rows)},
         "report": scale
         | shared
+        | {"adapting": adapting}
         | {"rows": rows, "sample": sample, "analysis": analysis}
         | {"corpus_path": params.corpus_path, "base_path": params.base_path},
         **{
-            f"rows/{row.name}": runtime | rows[row.name] | about | ({"base": base} if row.from_base else {})
+            f"rows/{row.name}": runtime | rows[row.name] | about | ({"base": base} if row.needs_base else {})
             for row in params.trained_rows
         },
     }

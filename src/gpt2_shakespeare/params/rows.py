@@ -5,8 +5,10 @@ from typing import Literal
 
 from gpt2_shakespeare.params.schema import Context, FineTuning, FromScratch
 
-Kind = Literal["baseline", "base", "scratch", "finetune", "lora", "ensemble"]
-BASELINES = ("unigram", "trigram", "trigram_cache")
+Kind = Literal[
+    "baseline", "base", "scratch", "random", "finetune", "lora", "ensemble", "adapting"
+]  # fmt: skip
+BASELINES = ("unigram", "trigram", "trigram_cache", "ppmd", "counting")
 RESERVED = (*BASELINES, "base", "human")  # always there; `human` is val itself, among the texts
 
 
@@ -15,9 +17,11 @@ class Row:
     """One row of the table.
 
     Args:
-        kind: `scratch` is trained from random weights, `finetune` and `lora` from the base; a `baseline` counts
-            n-grams; an `ensemble` averages the probabilities of another row's seeds.
-        of: the row whose seeds an ensemble averages.
+        kind: `scratch` is trained from random weights, `random` too but in the base's shape, `finetune` and `lora`
+            from the base; a `baseline` counts n-grams; an `ensemble` averages the probabilities of another row's seeds;
+            an `adapting` row has another row's models go on learning from what they have predicted.
+        of: the row whose seeds an ensemble averages, or whose models go on learning.
+        way: in which these do.
         cached: whether the ensemble is mixed with a cache of the text so far.
         settings: of a trained row.
     """
@@ -25,17 +29,24 @@ class Row:
     name: str
     kind: Kind
     of: str = ""
+    way: str = ""
     cached: bool = False
     settings: FromScratch | FineTuning | None = None
 
     @property
     def trained(self) -> bool:
         """Whether it is trained here, once with each seed."""
-        return self.kind in ("scratch", "finetune", "lora")
+        return self.kind == "scratch" or self.needs_base
 
     @property
     def from_base(self) -> bool:
+        """Whether its training starts from the base's weights."""
         return self.kind in ("finetune", "lora")
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether its training needs the base, for its weights or its shape: the rows of `rows.finetune`."""
+        return self.from_base or self.kind == "random"
 
     @property
     def has_model(self) -> bool:
@@ -48,7 +59,7 @@ class TrainedRow(Row):
     """A row that is trained here.
 
     Args:
-        epochs: walks over the windows, of a row from the base.
+        epochs: walks over the windows, of a row of `rows.finetune`.
     """
 
     settings: FromScratch | FineTuning

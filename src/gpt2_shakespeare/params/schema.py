@@ -92,17 +92,29 @@ class Runtime(Table):
     processes: Count  # that share a training on this machine
     threads: Annotated[int, Field(gt=0, le=1024, strict=True)]
     precision: Literal["fp32", "bf16", "fp16"]
+    evaluation_precision: Literal["fp32", "bf16"]  # of the losses that the table shows
     compile: Annotated[bool, Field(strict=True)]
+
+    def for_evaluation(self) -> "Runtime":
+        """The same, with the precision of evaluation."""
+        return self.model_copy(update={"precision": self.evaluation_precision})
 
 
 class Tokenizer(Table):
-    source: Literal["bpe", "gpt2"]
-    vocab_size: Annotated[int, Field(ge=257, le=65536, strict=True)]  # 256 bytes, <|endoftext|>, merges
+    """Trained on the corpus (`bpe`), GPT-2's own, or the base's."""
+
+    source: Literal["bpe", "gpt2", "base"]
+    # 256 bytes, <|endoftext|>, merges; none where the base brings its own
+    vocab_size: Annotated[int, Field(ge=257, le=65536, strict=True)] | None = None
 
     @model_validator(mode="after")
-    def _gpt2_has_one_size(self) -> "Tokenizer":
+    def _its_size_is_known(self) -> "Tokenizer":
         if self.source == "gpt2" and self.vocab_size != 50257:
             raise ValueError("vocab_size: GPT-2's own tokenizer has 50257 types; set vocab_size to 50257")
+        if self.source == "bpe" and self.vocab_size is None:
+            raise ValueError("vocab_size: how many types the tokenizer learns, where tokenizer.source is bpe")
+        if self.source == "base" and self.vocab_size is not None:
+            raise ValueError("vocab_size: the base's tokenizer has its own; leave it empty")
         return self
 
 
@@ -158,6 +170,9 @@ class Renaming(Table):
 class Training(Optimizer):
     """What every training has. Windows start every `stride` tokens; null puts them side by side."""
 
+    share: Annotated[
+        Real, Field(gt=0, le=1)
+    ]  # of the training text that is used: its end, the part nearest to val
     stride: Count | None
     random_offsets: Annotated[bool, Field(strict=True)]
     renaming: Renaming | None
@@ -213,25 +228,32 @@ class Pretraining(FromScratch):
 
 
 class Base(Table):
-    """Where the pretrained model comes from: the hub, the folder `base_path`, or our own pretraining on a corpus."""
+    """Where the pretrained model comes from: the hub, the folder `base_path`, a Python package that has one in it, or our
+    own pretraining on a corpus."""
 
-    source: Literal["hub", "path", "pretrain"]
+    source: Literal["hub", "path", "package", "pretrain"]
+    package: Literal["smollm2-135m"] | None = None  # its name in corpora/assets.yaml
     corpus: Literal["prose", "novels"] | None = None
     repo: Annotated[str, Field(min_length=1)]
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 
     @model_validator(mode="before")
     @classmethod
-    def _another_source_has_no_corpus(cls, values: Any) -> Any:
+    def _of_the_source_alone(cls, values: Any) -> Any:
         """`-S scales.laptop.base.source=path` leaves the corpus of our own pretraining there: nobody reads it then."""
-        if isinstance(values, dict) and values.get("source") in ("hub", "path"):
-            return {key: value for key, value in values.items() if key != "corpus"}
+        if isinstance(values, dict) and values.get("source") in ("hub", "path", "package", "pretrain"):
+            other = {"corpus": "pretrain", "package": "package"}
+            return {
+                key: v for key, v in values.items() if other.get(key, values["source"]) == values["source"]
+            }
         return values
 
     @model_validator(mode="after")
     def _pretraining_has_a_corpus(self) -> "Base":
         if self.source == "pretrain" and self.corpus is None:
             raise ValueError("corpus: prose or novels, where base.source is pretrain")
+        if self.source == "package" and self.package is None:
+            raise ValueError("package: smollm2-135m, where base.source is package")
         return self
 
 
@@ -243,6 +265,10 @@ class FineTuning(Training):
     @property
     def longest_window(self) -> int:
         return self.block_size
+
+
+class SameShape(FineTuning):
+    """A model of the base's shape from random weights: what differs from fine-tuning is the pretraining alone."""
 
 
 class LoRA(FineTuning):
@@ -265,6 +291,18 @@ class Scale(Table):
     base: Base
     pretraining: Pretraining | None  # of our own base
 
+    @model_validator(mode="after")
+    def _the_tokenizer_fits_the_base(self) -> "Scale":
+        if self.tokenizer.source == "base" and self.base.source == "pretrain":
+            raise ValueError(
+                "tokenizer: a base that is pretrained here has no tokenizer of its own; source bpe or gpt2"
+            )
+        if self.tokenizer.source != "base" and self.base.source == "package":
+            raise ValueError(
+                "tokenizer: a base from a package reads its own tokenizer only; source base, vocab_size empty"
+            )
+        return self
+
 
 class Ensemble(Table):
     """The models of all seeds of a row as one: their probabilities are averaged."""
@@ -273,11 +311,36 @@ class Ensemble(Table):
     cache: Annotated[bool, Field(strict=True)] = False  # mixed with a cache of the text so far
 
 
+Way = Literal["dynamic", "mixed", "both", "ensemble_dynamic", "ensemble_mixed", "ensemble_both"]
+
+
+class Adapting(Table):
+    """Rows that go on learning from what they have predicted: each of these trained rows, in each of these ways.
+
+    `dynamic` moves the weights, `mixed` mixes the model with counting, `both` does both; `ensemble` has the models of
+    all seeds in place of the lowest one's. See adapting/adapt.py.
+    """
+
+    rows: list[str]
+    ways: list[Way]
+
+    @model_validator(mode="after")
+    def _nothing_stands_twice(self) -> "Adapting":
+        for name, values in (("rows", self.rows), ("ways", self.ways)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name}: {values} names one twice")
+        return self
+
+
 class RowLists(Table):
-    """The trained rows, by what they start from: random weights, or the base."""
+    """The trained rows, by what they need: nothing, or the base.
+
+    Settings and ensembles of a row that is not listed are taken for a mistake, unless the lists are called partial.
+    """
 
     scratch: list[Name]
     finetune: list[Name]
+    partial: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
     def _finetune_is_there(self) -> "RowLists":
@@ -297,6 +360,7 @@ class TopLevel(Table):
     base_path: FilePath
     rows: RowLists
     ensembles: dict[Name, Ensemble]
+    adapting: Adapting
     sample: Sampling
     analysis: Analysis
 

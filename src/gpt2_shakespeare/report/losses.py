@@ -27,7 +27,14 @@ TRAINED = (
     "val_loss_last", "val_loss_reference_last", "dev_loss_last", "running_train_loss",
     "tokens_seen", "passes", "steps", "best_step",
 )  # fmt: skip
-COUNTED = ("train_loss", "cache_weight", "cache_size")  # of a row without a model, where it has them
+COUNTED = (
+    "train_loss",
+    "cache_weight",
+    "cache_size",
+    "dynamic_rate",
+    "dynamic_decay",
+    "mixture_trust",
+)  # of a row without a model, where it has them
 FIGURES = (
     "train_loss", "dev_loss", "val_loss", "val_loss_std", "val_loss_last", "val_loss_reference",
     "val_loss_reference_last", "perplexity", "bits_per_char", "running_train_loss", "tokens_seen", "passes",
@@ -165,6 +172,8 @@ def _result(row: Row, params: Params, corpus: str) -> Result:
 def _file(at: Paths, row: Row, seed: int | None) -> Path:
     if row.kind == "baseline":
         return at.baseline(row.name)
+    if row.kind == "adapting":
+        return at.adapted(row.of, row.way)
     return at.ensemble(row.name) if row.kind == "ensemble" else at.evaluation(row.name, seed)
 
 

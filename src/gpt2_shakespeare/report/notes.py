@@ -4,6 +4,7 @@ import pandas as pd
 
 from gpt2_shakespeare.params import Params, Row
 from gpt2_shakespeare.report.registry import (
+    ADAPTS,
     BASELINE_NOTES,
     CORPORA,
     GPT2_REPOS,
@@ -23,6 +24,8 @@ def notes(row: Row, evaluations: pd.DataFrame, params: Params, corpus: str) -> l
     elif row.kind == "ensemble":
         cache = f", {_cache(evaluations)}" if row.cached else ""
         found = [f"{len(params.seeds)} seeds of {row.of}, probabilities averaged{cache}"]
+    elif row.kind == "adapting":
+        found = [*_adapting(row, evaluations, params), ADAPTS]
     elif row.kind == "base":
         found = ["zero-shot", base_name(params)]
         base = params.at_scale.base
@@ -39,6 +42,18 @@ def _cache(evaluations: pd.DataFrame) -> str:
         f"with a unigram of the last {facts.get('cache_size', 0):g} tokens at {facts.get('cache_weight', 0):g}, "
         "chosen on dev"
     )
+
+
+def _adapting(row: Row, evaluations: pd.DataFrame, params: Params) -> list[str]:
+    facts, words = evaluations.iloc[0], row.way.split("_")
+    whole = "ensemble" in words and len(params.seeds) > 1
+    found = [f"{len(params.seeds)} seeds of {row.of}" if whole else f"seed {min(params.seeds)} of {row.of}"]
+    if words[-1] != "mixed":
+        found.append(
+            f"dynamic evaluation at rate {facts.get('dynamic_rate', 0):g}, decay {facts.get('dynamic_decay', 0):g}, "
+            "chosen on dev"
+        )
+    return found + ["mixed with counting at the level of bytes"] * (words[-1] != "dynamic")
 
 
 def _of_training(evaluations: pd.DataFrame) -> list[str]:

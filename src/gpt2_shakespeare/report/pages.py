@@ -5,7 +5,7 @@ from typing import Any
 import jinja2
 
 from gpt2_shakespeare.params import Params
-from gpt2_shakespeare.report import forgetting, markdown, parts, registry, table, text_tables
+from gpt2_shakespeare.report import finding, forgetting, markdown, parts, registry, table, text_tables
 from gpt2_shakespeare.report.losses import Losses
 from gpt2_shakespeare.report.texts import Texts
 
@@ -26,6 +26,7 @@ def results(losses: Losses) -> str:
     return _page(
         "table.md",
         heading=table.heading(losses),
+        finding=finding.sentences(losses),
         main=table.main(losses),
         notes=table.NOTES,
         project_model=registry.PROJECT_MODEL,
@@ -46,6 +47,7 @@ def analysis(texts: list[Texts], params: Params, title: str) -> str:
         setting=text_tables.named(params.sample.temperature, params.sample.top_p),
         seed=params.seeds[0],
         memorised=text_tables.figures(texts, text_tables.MEMORISED),
+        known=text_tables.known_by_heart(texts),
         style=text_tables.figures(texts, text_tables.STYLE),
         variety=text_tables.figures(texts, text_tables.VARIETY),
         decoding=text_tables.decoding(texts, params),

@@ -1,5 +1,6 @@
 """The report in a terminal: its main table, where the rest lies, and what to type next."""
 
+import itertools
 import textwrap
 
 import pandas as pd
@@ -16,15 +17,17 @@ COLUMNS = {
     "ref protocol": "val_loss_reference", "perplexity": "perplexity", "bits/char": "bits_per_char",
 }  # fmt: skip
 FILES = {
-    "pages": (writing.TABLE_MD, writing.ANALYSIS_MD, writing.SAMPLES_MD),
+    "one page": (writing.PAGE,),
+    "parts": (writing.TABLE_MD, writing.ANALYSIS_MD, writing.SAMPLES_MD),
     "pictures": (*pictures.OF_LOSSES, *pictures.OF_TEXTS),
     "all figures": (writing.TABLE_CSV, writing.CURVES, writing.ANALYSIS_CSV),
 }
 NEXT = {
-    'python stages/sample.py --prompt "KING:"': "continue a prompt of your own",
+    "gpt2-shakespeare page": "open the page: charts, samples side by side, settings",
+    'gpt2-shakespeare sample "KING:"': "continue a prompt of your own",
     "dvc metrics show": "the figures of the rows; after a change: dvc metrics diff",
     "dvc exp run -S epochs=6": "fine-tune for longer; runs only what depends on it",
-    "dvc exp run -S scale=laptop": "Tiny Shakespeare, on a CPU (hours)",
+    "dvc exp run -S scale=novels": "Tiny Shakespeare, on a CPU (hours)",
 }
 
 
@@ -38,12 +41,24 @@ def summary(scale: str) -> str:
     try:
         table = pd.read_csv(out / writing.TABLE_CSV, dtype=str, keep_default_na=False)
         table = table[["row", *COLUMNS.values(), "notes"]]
-        heading = (out / writing.TABLE_MD).read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        lines = (out / writing.TABLE_MD).read_text(encoding="utf-8").splitlines()
+        heading = textwrap.fill(lines[0].lstrip("# "), WIDTH)
     except (OSError, ValueError, LookupError):
         raise ReportError(
             f"{out}: no readable {writing.TABLE_CSV} and {writing.TABLE_MD} there; run `dvc repro`"
         ) from None
-    return "\n\n".join([textwrap.fill(heading, WIDTH), _table(table), _files(f"{out}/"), _next(scale)])
+    return "\n\n".join([heading, *_found(lines), _table(table), _files(f"{out}/"), _next(scale)])
+
+
+def _found(lines: list[str]) -> list[str]:
+    """The finding, which stands as a list before the page's table."""
+    before = itertools.takewhile(lambda line: not line.startswith("|"), lines)
+    found = [
+        textwrap.fill(line, WIDTH, break_on_hyphens=False, subsequent_indent="  ")
+        for line in before
+        if line.startswith("- ")
+    ]
+    return ["\n".join(found)] if found else []
 
 
 def _table(table: pd.DataFrame) -> str:

@@ -1,11 +1,13 @@
 """The table of results: a line a row, as CSV with every figure, as a page's table, and as DVC's metrics."""
 
+import math
 from typing import Any
 
 import pandas as pd
 
 from gpt2_shakespeare.report.losses import FIGURES, PARTS, Losses, Result
 from gpt2_shakespeare.report.markdown import listed, shown
+from gpt2_shakespeare.report.registry import CHARS_PER_GPT2_TOKEN, PROJECT_CORPUS
 from gpt2_shakespeare.report.titles import base_name, corpus_name
 
 # What `dvc metrics show` prints of a row; table.csv has everything.
@@ -26,6 +28,7 @@ COLUMNS = {
     "Passes": ("passes", ".2f"),
     "Parameters": ("parameters", ","),
 }
+GPT2_TOKEN = "Per GPT-2 token"  # where the tokens are others
 NOTES = "Notes"
 
 
@@ -51,11 +54,16 @@ def csv(losses: Losses) -> str:
 def main(losses: Losses) -> pd.DataFrame:
     """The page's table, as strings."""
     lines = []
+    others = losses.params.at_scale.tokenizer.source != "gpt2" and losses.corpus == PROJECT_CORPUS
     for result in losses.results:
         figures: dict[str, Any] = result.figures | {"reference": losses.published(result)}
         cells = {head: shown(figures.get(figure), form) for head, (figure, form) in COLUMNS.items()}
         if "val_loss_std" in figures:
             cells["Val (exact)"] += f" ± {figures['val_loss_std']:.4f}"
+        if others:
+            bits = result.figures.get("bits_per_char")
+            nats = None if bits is None else bits * math.log(2) * CHARS_PER_GPT2_TOKEN
+            cells[GPT2_TOKEN] = shown(nats, ".4f")
         lines.append(cells | {NOTES: _notes(result)})
     return by_row(lines, losses)
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from gpt2_shakespeare.params import Params
 from gpt2_shakespeare.report.markdown import shown
+from gpt2_shakespeare.report.registry import OTHER_TEXTS
 from gpt2_shakespeare.report.texts import OFF, Figures, Texts
 
 DECIMALS = 6  # of every figure in analysis.csv
@@ -85,6 +86,20 @@ def figures(rows: list[Texts], columns: Columns) -> pd.DataFrame:
         for row in rows
     ]
     return _by_row(lines, list(columns), rows)
+
+
+def known_by_heart(rows: list[Texts]) -> pd.DataFrame | None:
+    """How far the untouched base goes on as each text does; None where it was asked about the corpus only."""
+    names = {"train": "train", "val": "val"} | OTHER_TEXTS
+    base = next((row for row in rows if row.name == "base"), None)
+    known = [text for text in names if base and not base.values(f"mean_matched_{text}").empty]
+    if base is None or not set(known) & set(OTHER_TEXTS):
+        return None
+    lines = [
+        [base.shown(f"mean_matched_{text}", ".2f"), base.shown(f"recalled_{text}", ".2%")] for text in known
+    ]
+    heads = ["Tokens recalled, mean", "All recalled"]
+    return pd.DataFrame(lines, columns=heads, index=pd.Index([names[text] for text in known], name="Text"))
 
 
 def decoding(rows: list[Texts], params: Params) -> pd.DataFrame:

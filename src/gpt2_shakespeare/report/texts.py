@@ -14,6 +14,7 @@ from gpt2_shakespeare.params import Params, Row
 from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.report.files import ReportError, is_number, read_json
 from gpt2_shakespeare.report.markdown import DASH
+from gpt2_shakespeare.report.registry import OTHER_TEXTS
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ class Texts:
     problem: str = ""  # why there are no figures
     cells: dict[Decoding, Figures] = field(default_factory=dict)
     no_cells: str = ""
-    samples: list[dict[str, Any]] = field(default_factory=list)  # prompt, seed and text
+    samples: list[dict[str, Any]] = field(default_factory=list)  # prompt, seed, text and copied
+    others: list[dict[str, Any]] = field(default_factory=list)  # the same at other temperatures
     no_samples: str = ""
 
     @property
@@ -109,9 +111,10 @@ def _texts(row: Row, params: Params, human: Figures) -> Texts:
         try:
             facts = read_json(path)
             found = _figures(path, facts, human)
-            for part in RECALLED:
+            for part in (*RECALLED, *(text for text in OTHER_TEXTS if f"recall_{text}" in facts)):
                 shares, mean = _recall(path, facts, part)
-                recalled[part][seed or 0] = shares
+                if part in RECALLED:
+                    recalled[part][seed or 0] = shares
                 found |= {f"recalled_{part}": shares[-1], f"mean_matched_{part}": mean}
             figures[seed or 0] = found
         except ReportError as error:
@@ -124,7 +127,9 @@ def _texts(row: Row, params: Params, human: Figures) -> Texts:
     except ReportError as error:
         known["no_cells"] = str(error)
     try:
-        known["samples"] = _samples(at.texts(row.name, params.seeds[0] if row.trained else None))
+        path = at.texts(row.name, params.seeds[0] if row.trained else None)
+        known["samples"] = _samples(path, "samples", "prompt", "seed", "text")
+        known["others"] = _samples(path, "other_temperatures", "prompt", "seed", "text", "temperature")
     except ReportError as error:
         known["no_samples"] = str(error)
     return Texts(row.name, row.trained, **known)
@@ -169,14 +174,18 @@ def _cells(path: Path, params: Params, human: Figures) -> dict[Decoding, Figures
     return cells
 
 
-def _samples(path: Path) -> list[dict[str, Any]]:
-    samples = read_json(path).get("samples")
+def _samples(path: Path, key: str, *wanted: str) -> list[dict[str, Any]]:
+    """Texts with all that is wanted of them, and the places in them that are copied from train."""
+    samples = read_json(path).get(key, [] if key == "other_temperatures" else None)
     try:
         good = isinstance(samples, list) and all(
-            isinstance(sample["prompt"], str) and isinstance(sample["text"], str) and "seed" in sample
+            isinstance(sample["prompt"], str)
+            and isinstance(sample["text"], str)
+            and all(name in sample for name in wanted)
+            and all(0 <= start < end <= len(sample["text"]) for start, end in sample.get("copied", []))
             for sample in samples
         )
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         good = False
     if not isinstance(samples, list) or not good:
         raise ReportError(f"{path}: no samples of a prompt, a seed and a text in it")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from gpt2_shakespeare.params import Params
 from gpt2_shakespeare.paths import Paths
-from gpt2_shakespeare.report import files, losses, pages, pictures, table, text_tables, texts
+from gpt2_shakespeare.report import files, losses, page, pages, pictures, table, text_tables, texts
 from gpt2_shakespeare.report.pictures.style import png
 
 TABLE_CSV, CURVES, ANALYSIS_CSV = "table.csv", "curves.csv", "analysis.csv"
 TABLE_MD, ANALYSIS_MD, SAMPLES_MD = "table.md", "analysis.md", "samples.md"
+PAGE = "page.html"
 
 
 def write(params: Params) -> Path:
@@ -31,6 +32,7 @@ def write(params: Params) -> Path:
         TABLE_MD: pages.results(all_losses),
         ANALYSIS_MD: pages.analysis(all_texts, params, title),
         SAMPLES_MD: pages.samples(all_texts, params, title, all_losses.corpus),
+        PAGE: page.page(all_losses, all_texts, params),
     }
     drawn = {name: png(draw, all_losses) for name, draw in pictures.OF_LOSSES.items()}
     drawn |= {name: png(draw, all_texts, params, title) for name, draw in pictures.OF_TEXTS.items()}

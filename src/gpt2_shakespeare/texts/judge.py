@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tiktoken
 
 from gpt2_shakespeare import disk
 from gpt2_shakespeare.baselines.ngram import Ngram
@@ -21,6 +20,7 @@ from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.texts import diversity, memorisation, style
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import DataError, Tokens, load_tokens
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 NOVELTY = (4, 6, 8, 10)  # n of the n-grams looked up in train
 REPEATED = 4  # n of the n-grams that count as repeated within a text
@@ -83,7 +83,7 @@ class Judge:
         val: its lines, turns and headings are what those of a text are compared with.
     """
 
-    encoding: tiktoken.Encoding
+    encoding: Encoding
     train: Tokens
     dev: Tokens
     val: Tokens

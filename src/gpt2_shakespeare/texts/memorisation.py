@@ -50,6 +50,19 @@ def share_in_train(found: np.ndarray, n: int) -> float | None:
     return float((places >= n).mean()) if places.size else None
 
 
+def stretches(found: np.ndarray, least: int) -> list[tuple[int, int]]:
+    """Where one text is taken from train in at least so many tokens: first token and the one after the last, joined
+    where they touch, given its `matches` (T,)."""
+    parts: list[tuple[int, int]] = []
+    for start in np.flatnonzero(found >= least).tolist():
+        end = start + int(found[start])
+        if parts and start <= parts[-1][1]:
+            parts[-1] = parts[-1][0], max(end, parts[-1][1])
+        else:
+            parts.append((start, end))
+    return parts
+
+
 def matched_lengths(continuations: np.ndarray, originals: np.ndarray) -> np.ndarray:
     """Number of tokens before the first one in which a continuation differs from its original; int (B,)."""
     return (continuations == originals).cumprod(axis=1).sum(axis=1)

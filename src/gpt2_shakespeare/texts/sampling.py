@@ -1,29 +1,34 @@
 """Sampling from a model: temperature and top-p, with a KV cache and a random generator for each text."""
 
-from collections.abc import Sequence
+import codecs
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-import tiktoken
 import torch
 from torch import Tensor
 
-from gpt2_shakespeare.model import ModelError
-from gpt2_shakespeare.model.gpt import GPT, KVCache
+from gpt2_shakespeare.model import LanguageModel, ModelError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.runtime import evaluating
+from gpt2_shakespeare.texts import memorisation
+from gpt2_shakespeare.tokens.files import Tokens
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 CANDIDATES = (128, 1024, 8192)  # tokens that are enough for top_p often, nearly always, and almost certainly
+COPIED = 8  # tokens word for word as in train that are called copied
 BATCH = 32  # texts sampled at once; memory depends on it, the texts don't
 
 
 def generate(
-    model: GPT,
+    model: LanguageModel,
     idx: Tensor,
     max_new_tokens: int,
     *,
     temperature: float = 0.8,
     top_p: float = 0.9,
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
+    drawn: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Continue every row of idx by max_new_tokens tokens.
 
@@ -37,6 +42,7 @@ def generate(
             1 draws from all tokens.
         generator: one for all rows, or one for each row; then a row's text doesn't depend on the batch it is in.
             They are CPU generators, whatever the model's device.
+        drawn: is called with the new tokens (B, 1) of each step.
 
     Returns:
         (B, T + max_new_tokens), the prompts included.
@@ -52,12 +58,12 @@ def generate(
         raise ValueError(f"temperature {temperature} must be >= 0 and top_p {top_p} in (0, 1]")
     if isinstance(generator, Sequence) and len(generator) != idx.size(0):
         raise ValueError(f"{len(generator)} generators for {idx.size(0)} rows")
-    block_size = model.config.block_size
+    block_size = model.block_size
     with evaluating(model):
-        cache, new = KVCache(model, idx.size(0)), idx[:, -block_size:]
+        cache, new = model.new_cache(idx.size(0)), idx[:, -block_size:]
         for _ in range(max_new_tokens):
             if cache.length + new.size(1) > block_size:
-                cache, new = KVCache(model, idx.size(0)), idx[:, -max(1, block_size // 2) :]
+                cache, new = model.new_cache(idx.size(0)), idx[:, -max(1, block_size // 2) :]
             logits = model.hidden(new, cache)[:, -1] @ model.table().t()
             if not logits.sum().isfinite():
                 raise ModelError(
@@ -67,14 +73,80 @@ def generate(
             # on the CPU, so that draws don't depend on the device; and cumsum is not deterministic on a GPU
             new = draw(logits.float().cpu(), temperature, top_p, generator).to(idx.device)
             idx = torch.cat((idx, new), dim=1)
+            if drawn:
+                drawn(new)
     return idx
 
 
 def continuations(
-    model: GPT, encoding: tiktoken.Encoding, prompt: str, seeds: Sequence[int], settings: schema.Sampling
+    model: LanguageModel,
+    encoding: Encoding,
+    prompt: str,
+    seeds: Sequence[int],
+    settings: schema.Sampling,
 ) -> list[str]:
     """One continuation of the prompt for each seed, without the prompt; of an empty one, from the end-of-text token."""
-    device = model.transformer.wte.weight.device
+    return [encoding.decode(row) for row in _ids(model, encoding, prompt, seeds, settings).tolist()]
+
+
+def written(
+    model: LanguageModel,
+    encoding: Encoding,
+    prompt: str,
+    seed: int,
+    settings: schema.Sampling,
+    write: Callable[[str], object],
+) -> None:
+    """Hand the text that `continuations` gives for this seed to `write`, piece by piece, while it is drawn.
+
+    No piece ends inside a character.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def drawn(new: Tensor) -> None:
+        if piece := decoder.decode(encoding.decode_bytes(new[0].tolist())):
+            write(piece)
+
+    _ids(model, encoding, prompt, [seed], settings, drawn)
+    if piece := decoder.decode(b"", final=True):
+        write(piece)
+
+
+def for_prompts(
+    model: LanguageModel, encoding: Encoding, settings: schema.Sampling, train: Tokens
+) -> list[dict[str, Any]]:
+    """samples_per_prompt continuations of every prompt, each with its prompt and a seed of its own.
+
+    Args:
+        train: the text in which copied stretches are looked for, (n,).
+
+    Returns:
+        prompt, seed, text, and `copied`: where at least COPIED tokens stand in train word for word, as pairs of the
+        first character and the one after the last.
+    """
+    found: list[dict[str, Any]] = []
+    for number, prompt in enumerate(settings.prompts):
+        seeds = [settings.seed + 1000 * number + n for n in range(settings.samples_per_prompt)]
+        ids = _ids(model, encoding, prompt, seeds, settings)
+        for seed, row, lengths in zip(seeds, ids.tolist(), memorisation.matches(ids, train), strict=True):
+            copied = [
+                [len(encoding.decode(row[:place])) for place in stretch]
+                for stretch in memorisation.stretches(lengths, COPIED)
+            ]
+            found.append({"prompt": prompt, "seed": seed, "text": encoding.decode(row), "copied": copied})
+    return found
+
+
+def _ids(
+    model: LanguageModel,
+    encoding: Encoding,
+    prompt: str,
+    seeds: Sequence[int],
+    settings: schema.Sampling,
+    drawn: Callable[[Tensor], None] | None = None,
+) -> np.ndarray:
+    """Token ids of a continuation for each seed, without the prompt, (B, max_new_tokens)."""
+    device = model.device
     ids = torch.tensor([encoding.encode_ordinary(prompt) or [encoding.eot_token]] * len(seeds), device=device)
     tokens = generate(
         model,
@@ -83,32 +155,25 @@ def continuations(
         temperature=settings.temperature,
         top_p=settings.top_p,
         generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+        drawn=drawn,
     )
-    return [encoding.decode(row) for row in tokens[:, ids.size(1) :].tolist()]
-
-
-def for_prompts(
-    model: GPT, encoding: tiktoken.Encoding, settings: schema.Sampling
-) -> list[dict[str, str | int]]:
-    """samples_per_prompt continuations of every prompt, each with its prompt and a seed of its own."""
-    found: list[dict[str, str | int]] = []
-    for number, prompt in enumerate(settings.prompts):
-        seeds = [settings.seed + 1000 * number + n for n in range(settings.samples_per_prompt)]
-        texts = continuations(model, encoding, prompt, seeds, settings)
-        found += [
-            {"prompt": prompt, "seed": seed, "text": text} for seed, text in zip(seeds, texts, strict=True)
-        ]
-    return found
+    return tokens[:, ids.size(1) :].cpu().numpy()
 
 
 def samples(
-    model: GPT, prompts: np.ndarray, max_new_tokens: int, *, temperature: float, top_p: float, seed: int
+    model: LanguageModel,
+    prompts: np.ndarray,
+    max_new_tokens: int,
+    *,
+    temperature: float,
+    top_p: float,
+    seed: int,
 ) -> np.ndarray:
     """Continuations of prompts, without the prompts: (B, T) -> (B, max_new_tokens), int64.
 
     The first text is drawn with this seed, the second with the next one, and so on.
     """
-    device, parts = model.transformer.wte.weight.device, []
+    device, parts = model.device, []
     for first in range(0, len(prompts), BATCH):
         idx = torch.from_numpy(prompts[first : first + BATCH]).to(device)
         texts = generate(

@@ -42,7 +42,7 @@ class Batches:
     ):
         """
         Args:
-            tokens: the text, (n,) uint16.
+            tokens: the text, (n,).
             block_size: inputs of a window.
             stride: tokens from the start of one window to the start of the next.
             batch_size: windows of a batch.

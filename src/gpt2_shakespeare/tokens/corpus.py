@@ -1,6 +1,7 @@
 """From a text file to the token ids of train, dev and val. No torch."""
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import tiktoken
 
+from gpt2_shakespeare.errors import printable
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import DataError, Tokens
+from gpt2_shakespeare.tokens.tokenizer import Encoding, TokenizerError
 
 # tiktoken remembers every character of a run of white space, to take back the last one, and panics at a million. What
 # it takes for white space is Python's but for the four separators of ASCII.
@@ -41,18 +44,26 @@ def read_corpus(path: Path) -> str:
     return text
 
 
-def encode(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokens:
-    """Token ids of one text, or of several with <|endoftext|> between them."""
+def encode(encoding: Encoding, texts: Sequence[str]) -> Tokens:
+    """Token ids of one text, or of several with the end-of-text token between them.
+
+    Raises:
+        TokenizerError: a base's tokenizer does not give a text back.
+    """
     parts: list[list[int]] = []
     with ThreadPoolExecutor(2) as pool:
         for part in pool.map(lambda text: _encode(encoding, text), texts):
             parts += [part, [encoding.eot_token]]
-    return np.concatenate(parts[:-1]).astype(np.uint16)
+    return np.concatenate(parts[:-1]).astype(np.uint16 if encoding.n_vocab <= 2**16 else np.uint32)
 
 
-def _encode(encoding: tiktoken.Encoding, text: str) -> list[int]:
-    """Encoding.encode_ordinary, without its limit for runs of white space."""
-    ids: list[int] = []
+def _encode(encoding: Encoding, text: str) -> list[int]:
+    """Encoding.encode_ordinary, without tiktoken's limit for runs of white space."""
+    if not isinstance(encoding, tiktoken.Encoding):
+        ids = encoding.encode_ordinary(text)
+        _require_same(text.encode(), encoding.decode_bytes(ids))
+        return ids
+    ids = []
     done = 0
     for run in LONG_SPACE.finditer(text):
         # the pattern leaves a run's last character to what follows it; the others are a word of their own
@@ -61,6 +72,24 @@ def _encode(encoding: tiktoken.Encoding, text: str) -> list[int]:
         ids += encoding._encode_single_piece(text[run.start() : end])
         done = end
     return ids + encoding.encode_ordinary(text[done:])
+
+
+def _require_same(text: bytes, back: bytes) -> None:
+    """See that a tokenizer gives a text back: else bits per character of what it gives would say nothing of the text.
+
+    Raises:
+        TokenizerError: it doesn't.
+    """
+    if text == back:
+        return
+    place = len(os.path.commonprefix([text, back]))
+    here, there = (
+        printable(part[max(0, place - 10) : place + 20].decode(errors="replace")) for part in (text, back)
+    )
+    raise TokenizerError(
+        f"the base's tokenizer doesn't give the text back: from byte {place} on, '{here}' becomes '{there}', so its "
+        "losses per character would mean nothing; use another base, or tokenizer.source gpt2 or bpe"
+    )
 
 
 def split(tokens: Tokens, block_size: int) -> dict[str, Tokens]:

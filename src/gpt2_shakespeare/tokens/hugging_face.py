@@ -5,16 +5,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import tiktoken
-
 from gpt2_shakespeare import disk
 from gpt2_shakespeare.errors import printable
 from gpt2_shakespeare.tokens import tokenizer
-from gpt2_shakespeare.tokens.tokenizer import END_OF_TEXT, TokenizerError
+from gpt2_shakespeare.tokens.json_tokenizer import SETTINGS, TOKENIZER, JsonTokenizer
+from gpt2_shakespeare.tokens.tokenizer import END_OF_TEXT, Encoding, TokenizerError
 
 log = logging.getLogger(__name__)
 
-TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 GPT2_TYPES = 50257
 GPT2_IDS = {
     "Hello world": [15496, 995],
@@ -43,7 +41,13 @@ def write(folder: Path, source: Path, longest: int) -> None:
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-    vocab = tokenizer.names(tokenizer.load(source))
+    encoding = tokenizer.load(source)
+    if isinstance(encoding, JsonTokenizer):
+        disk.install(source / TOKENIZER, folder / TOKENIZER)
+        settings = disk.read_json(source / SETTINGS) | {"model_max_length": longest}
+        disk.write_json(folder / SETTINGS, settings, indent=2)
+        return
+    vocab = tokenizer.names(encoding)
     made = Tokenizer(models.BPE(vocab=vocab, merges=tokenizer.merges(source)))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # with GPT-2's pattern
     made.post_processor = processors.ByteLevel(trim_offsets=False)
@@ -62,7 +66,7 @@ def write(folder: Path, source: Path, longest: int) -> None:
     disk.write_json(folder / SETTINGS, settings, indent=2)
 
 
-def refuse_other(folder: Path, encoding: tiktoken.Encoding) -> None:
+def refuse_other(folder: Path, encoding: Encoding) -> None:
     """See that a model's own tokenizer is ours: the same id for every token, and the same ids of a text.
 
     Another tokenizer with as many types would be used without an error, and its model would read nonsense. A folder
@@ -75,6 +79,8 @@ def refuse_other(folder: Path, encoding: tiktoken.Encoding) -> None:
     Raises:
         TokenizerError: it differs, can't be read, or isn't there.
     """
+    if isinstance(encoding, JsonTokenizer):
+        return  # it was taken from this base
     pair, file = tokenizer.files_in(folder), folder / TOKENIZER
     remedy = "use the tokenizer that the model was trained with (tokenizer.source), or another base"
     if file.exists():
@@ -106,7 +112,7 @@ def refuse_other(folder: Path, encoding: tiktoken.Encoding) -> None:
         )
 
 
-def is_gpt2(encoding: tiktoken.Encoding) -> bool:
+def is_gpt2(encoding: Encoding) -> bool:
     """Whether a tokenizer is GPT-2's own."""
     return encoding.n_vocab == GPT2_TYPES and all(
         encoding.encode_ordinary(text) == ids for text, ids in GPT2_IDS.items()

@@ -1,14 +1,16 @@
-"""GPT-2's byte-level BPE read from its files, or a small tokenizer of the same kind trained on the corpus.
+"""GPT-2's byte-level BPE read from its files, a small tokenizer of the same kind trained on the corpus, or the base's.
 
-Both are stored as GPT-2's two files, `vocab.bpe` (the merges) and `encoder.json` (token -> id), and both are used as
-a `tiktoken.Encoding`. Text is always encoded with `encode_ordinary`, so a corpus that contains `<|endoftext|>` is read
-as plain text; only `tokens.corpus.encode` puts Encoding.eot_token between documents.
+The first two are stored as GPT-2's two files, `vocab.bpe` (the merges) and `encoder.json` (token -> id), and are used
+as a `tiktoken.Encoding`; for the base's own see `json_tokenizer.py`. Text is always encoded with `encode_ordinary`, so
+a corpus that contains `<|endoftext|>` is read as plain text; only `tokens.corpus.encode` puts Encoding.eot_token between
+documents.
 """
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tiktoken
@@ -27,6 +29,7 @@ _VISIBLE = [byte for byte in range(256) if chr(byte).isprintable() and chr(byte)
 _OTHERS = [byte for byte in range(256) if byte not in _VISIBLE]
 _CHARS = {byte: chr(byte) for byte in _VISIBLE} | {byte: chr(256 + n) for n, byte in enumerate(_OTHERS)}
 BYTES = list(_CHARS.values())
+BYTE_OF = {char: byte for byte, char in _CHARS.items()}
 
 
 # The pieces, in characters, that longer words are cut into before training. Its time grows with the square of a word's
@@ -38,7 +41,47 @@ class TokenizerError(UserError, ValueError):
     """A tokenizer can't be loaded or trained; the message names the file or the setting."""
 
 
-def load(folder: Path) -> tiktoken.Encoding:
+class Encoding(Protocol):
+    """What the project uses of a tokenizer; `tiktoken.Encoding` and `JsonTokenizer` have it."""
+
+    @property
+    def n_vocab(self) -> int:
+        """One more than the largest id."""
+
+    @property
+    def eot_token(self) -> int:
+        """The id that stands between texts."""
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """Ids of a text, in which nothing is special."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of some ids; what is not UTF-8 in it becomes U+FFFD."""
+
+    def decode_bytes(self, tokens: Sequence[int]) -> bytes:
+        """The bytes of some ids."""
+
+    def decode_tokens_bytes(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes of each id."""
+
+    def decode_single_token_bytes(self, token: int) -> bytes:
+        """The bytes of an id."""
+
+
+def load(folder: Path) -> Encoding:
+    """Read the tokenizer of a scale from its folder: GPT-2's two files, or our copy of a base's tokenizer.json.
+
+    Raises:
+        TokenizerError: a file is missing or broken, or files don't belong together.
+    """
+    from gpt2_shakespeare.tokens import json_tokenizer  # which imports this module
+
+    if files_in(folder) is None and (folder / json_tokenizer.TOKENIZER).exists():
+        return json_tokenizer.load(folder)
+    return load_pair(folder)
+
+
+def load_pair(folder: Path) -> tiktoken.Encoding:
     """Read GPT-2's two files from a folder; <|endoftext|> is the last id.
 
     They are `vocab.bpe` and `encoder.json`, or have Hugging Face's names, `merges.txt` and `vocab.json`. The line with
@@ -76,7 +119,7 @@ def files_in(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def names(encoding: tiktoken.Encoding) -> dict[str, int]:
+def names(encoding: Encoding) -> dict[str, int]:
     """The vocabulary as its files write it: a character for each byte of a token, and <|endoftext|> last."""
     found = {}
     for number in range(encoding.n_vocab - 1):
@@ -122,8 +165,7 @@ def _ranks(text: str, ids: dict[str, Any]) -> dict[bytes, int]:
             )
     if missing := names.keys() - ids.keys():
         raise ValueError(f"{min(missing)!r} has no id, and {len(missing) - 1} more")
-    byte = {char: byte for byte, char in _CHARS.items()}
-    return {bytes(byte[char] for char in name): number for name, number in names.items()}
+    return {bytes(BYTE_OF[char] for char in name): number for name, number in names.items()}
 
 
 def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
@@ -160,10 +202,15 @@ def train(texts: list[str], vocab_size: int, folder: Path) -> tiktoken.Encoding:
     # GPT-2's order of ids: the bytes, then the merges in the order they were learned
     names = [*BYTES, *(merge.replace(" ", "") for merge in merges), END_OF_TEXT]
     disk.write_text(folder / "encoder.json", json.dumps({name: i for i, name in enumerate(names)}))
-    return load(folder)
+    return load_pair(folder)
 
 
-def shapes(encoding: tiktoken.Encoding) -> np.ndarray:
+def spelled(encoding: Encoding) -> list[bytes]:
+    """The bytes of each type, by its id."""
+    return [encoding.decode_single_token_bytes(token) for token in range(encoding.n_vocab)]
+
+
+def shapes(encoding: Encoding) -> np.ndarray:
     """A number for the way each type is written, int64 (n_vocab,).
 
     It tells whether a space comes first, and whether the letters are lower case, Capitalised or UPPER CASE; -1 for a
@@ -179,7 +226,7 @@ def shapes(encoding: tiktoken.Encoding) -> np.ndarray:
     return found
 
 
-def spelling(encoding: tiktoken.Encoding) -> tuple[np.ndarray, np.ndarray]:
+def spelling(encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
     """Features of each type's spelling that at least one other type shares.
 
     They are its case and its length, each together with whether a space comes first; the word in lower case; and its

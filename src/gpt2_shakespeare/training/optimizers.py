@@ -3,13 +3,14 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gpt2_shakespeare import runtime
+from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.params import schema
 
 
-def optimizers(model: nn.Module, settings: schema.Optimizer) -> list[torch.optim.Optimizer]:
+def optimizers(model: LanguageModel, settings: schema.Optimizer) -> list[torch.optim.Optimizer]:
     """AdamW for all parameters, or Muon (Jordan 2024) for the matrices of the blocks and AdamW for the rest.
 
     Muon is used if the settings have a learning rate for it, in fp32 where the machine has no bf16. Weight decay acts on matrices only, or on every parameter
@@ -21,7 +22,8 @@ def optimizers(model: nn.Module, settings: schema.Optimizer) -> list[torch.optim
     everything = {name: p for name, p in model.named_parameters() if p.requires_grad}
     found: list[torch.optim.Optimizer] = []
     if settings.muon_learning_rate:
-        names = [name for name, p in everything.items() if ".h." in name and p.dim() == 2]
+        inside = {id(p) for p in model.blocks.parameters()}
+        names = [name for name, p in everything.items() if id(p) in inside and p.dim() == 2]
         scale = settings.muon_learning_rate / settings.learning_rate
         matrices = {"params": [everything.pop(name) for name in names], "scale": scale}
         kind = torch.optim.Muon if _has_bf16(next(model.parameters()).device) else Fp32Muon

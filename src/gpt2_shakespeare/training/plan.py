@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tiktoken
 
 from gpt2_shakespeare import runtime
-from gpt2_shakespeare.model import GPT, GPTConfig
+from gpt2_shakespeare.model import GPT, GPTConfig, LanguageModel, load_model
 from gpt2_shakespeare.model.gpt import INIT_STD
+from gpt2_shakespeare.model.load import random_model
 from gpt2_shakespeare.model.lora import add_lora
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.batches import Batches
 from gpt2_shakespeare.tokens.files import Tokens
 from gpt2_shakespeare.tokens.renaming import Renaming
+from gpt2_shakespeare.tokens.tokenizer import Encoding
 
 
 def new_model(settings: schema.FromScratch, vocab_size: int, seed: int) -> GPT:
@@ -27,17 +28,23 @@ def new_model(settings: schema.FromScratch, vocab_size: int, seed: int) -> GPT:
 
 
 def starting_model(
-    settings: schema.FromScratch | schema.FineTuning, encoding: tiktoken.Encoding, base: Path, seed: int
-) -> GPT:
-    """The model that a row's training starts from: random weights, or the base in a folder, with adapters for LoRA.
+    settings: schema.FromScratch | schema.FineTuning, encoding: Encoding, base: Path, seed: int
+) -> LanguageModel:
+    """The model that a row's training starts from: random weights, in a shape of its own or in the base's, or the base.
+
+    LoRA adds adapters.
 
     Raises:
-        ModelError: the base can't be read.
+        ModelError: the base can't be read, or can't honour a setting.
     """
+    model: LanguageModel
     if isinstance(settings, schema.FromScratch):
         model, std = new_model(settings, encoding.n_vocab, seed), INIT_STD
+    elif isinstance(settings, schema.SameShape):
+        runtime.seed_step(seed, 0)
+        model, std = random_model(base, **settings.dropouts()), INIT_STD
     else:  # the base's embedding is trained already, so the spellings' part starts at zero
-        model, std = GPT.from_pretrained(base, **settings.dropouts()), 0.0
+        model, std = load_model(base, **settings.dropouts()), 0.0
     if isinstance(settings, schema.LoRA):
         runtime.seed_step(seed, 0)
         add_lora(model, settings.rank, settings.alpha)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gpt2_shakespeare.errors import printable
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.training.checkpoint import CheckpointError
 
 # what each optimizer keeps for a parameter
@@ -43,7 +43,7 @@ class State:
         running: training losses since the last evaluation.
     """
 
-    model: GPT
+    model: LanguageModel
     optimizers: list[torch.optim.Optimizer]
     scaler: torch.amp.GradScaler
     progress: Progress = field(default_factory=Progress)
@@ -77,7 +77,7 @@ class State:
                 f"a checkpoint doesn't fit this run: {'; '.join(problems[:5])}{more}; delete it, and training goes on "
                 "from the one before or starts over"
             )
-        device = self.model.transformer.wte.weight.device
+        device = self.model.device
         self.model.load_state_dict(_of("model", tensors))
         self.best = {name: tensor.to(device) for name, tensor in _of("best", tensors).items()}
         for number, optimizer in enumerate(self.optimizers):

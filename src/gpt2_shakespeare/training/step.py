@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gpt2_shakespeare import runtime
 from gpt2_shakespeare.errors import UserError
-from gpt2_shakespeare.model import GPT
+from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.training import optimizers
 from gpt2_shakespeare.training.parallel import Processes
@@ -20,7 +20,7 @@ class TrainingError(UserError, RuntimeError):
 class _Loss(nn.Module):
     """The model's training loss as a module, which Accelerate can wrap."""
 
-    def __init__(self, model: GPT):
+    def __init__(self, model: LanguageModel):
         super().__init__()
         self.model = model
 
@@ -36,7 +36,12 @@ class Step:
     """
 
     def __init__(
-        self, model: GPT, settings: schema.Training, machine: runtime.Runtime, ranks: Processes, seed: int
+        self,
+        model: LanguageModel,
+        settings: schema.Training,
+        machine: runtime.Runtime,
+        ranks: Processes,
+        seed: int,
     ):
         self.model, self.settings, self.machine, self.ranks, self.seed = model, settings, machine, ranks, seed
         self.loss = ranks.wrap(_Loss(model))

@@ -18,8 +18,7 @@ from gpt2_shakespeare import paths, runtime
 from gpt2_shakespeare.errors import Interrupted
 from gpt2_shakespeare.measure.losses import quick_loss
 from gpt2_shakespeare.measure.probe import Probe
-from gpt2_shakespeare.model import GPT, ModelError
-from gpt2_shakespeare.model.loss import Candidates
+from gpt2_shakespeare.model import LanguageModel, ModelError
 from gpt2_shakespeare.params import schema
 from gpt2_shakespeare.tokens.files import DataError, Tokens
 from gpt2_shakespeare.training import optimizers, parallel
@@ -43,7 +42,7 @@ class Trainer:
 
     Args:
         model: trained in place; after `run` it has the best weights.
-        train_tokens, dev_tokens: token ids, (n,) each.
+        train_tokens, dev_tokens: token ids, (n,) each; of the first, the settings' share is used.
         settings: batch_size windows are a micro-batch, and grad_accum_steps micro-batches a step.
         context: the phases, in order.
         machine: device, precision and threads.
@@ -61,7 +60,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: GPT,
+        model: LanguageModel,
         train_tokens: Tokens,
         dev_tokens: Tokens,
         settings: schema.Training,
@@ -74,12 +73,13 @@ class Trainer:
         probe: Probe | None = None,
     ):
         self.model, self.settings, self.machine, self.seed, self.label = model, settings, machine, seed, label
+        train_tokens = train_tokens[-math.ceil(settings.share * len(train_tokens)) :]
         self.train_tokens, self.dev_tokens, self.context = train_tokens, dev_tokens, context
         self.probe = probe
         for block_size in {part.block_size for part in context}:
-            if block_size > model.config.block_size:
+            if block_size > model.block_size:
                 raise ModelError(
-                    f"{label}: windows of {block_size} are above the model's block_size {model.config.block_size}"
+                    f"{label}: windows of {block_size} are above the model's block_size {model.block_size}"
                 )
             if len(dev_tokens) <= block_size:
                 raise DataError(
@@ -92,7 +92,7 @@ class Trainer:
                 f"{self.ranks.world_size} processes; make it a multiple, and batch_size smaller"
             )
         if settings.sampled_types:
-            model.candidates = Candidates(train_tokens, model.config.vocab_size, settings.sampled_types)
+            model.sample_types(train_tokens, settings.sampled_types)
         self.phases = plan(train_tokens, settings, context, seed, shapes)
         self.max_steps = self.phases[-1].start + self.phases[-1].steps
         model.to(machine.device).train()
@@ -275,6 +275,8 @@ class Trainer:
         if probe:
             found = {"epochs": phase.epochs_after(progress.phase_step)}
             found |= self.ranks.from_first(lambda: probe(self.model))
+            if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
+                raise TrainingError(f"{self.label}: step {progress.step}: {wrong[0]} is {found[wrong[0]]}")
             row |= {name: float(f"{value:.6g}") for name, value in found.items()}
         progress.history.append(row)
         log.info(

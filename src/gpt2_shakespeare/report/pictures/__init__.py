@@ -10,12 +10,13 @@ import matplotlib  # noqa: E402, F401
 if _backend is not None:
     os.environ["MPLBACKEND"] = _backend
 
-from gpt2_shakespeare.report.pictures import bars, curves, decoding, forgetting, memorisation, names  # noqa: E402
+from gpt2_shakespeare.report.pictures import bars, bits, curves, decoding, forgetting, memorisation, names  # noqa: E402
 
 # File -> the function that draws it
 OF_LOSSES = {
     "loss_curves.png": curves.draw,
     "val_loss.png": bars.draw,
+    "bits_per_char.png": bits.draw,
     "forgetting.png": forgetting.draw,
     "names.png": names.draw,
 }

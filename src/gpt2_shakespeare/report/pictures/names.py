@@ -29,7 +29,7 @@ def draw(losses: Losses) -> Figure:
         if last:
             x, y = (mean(values) for values in zip(*last, strict=True))
             ends.append(style.End(x, y, result.name, look.colour))
-        if result.row.kind == "scratch" and P_NAME in result.figures:
+        if result.row.kind in ("scratch", "random") and P_NAME in result.figures:
             flat.append((result, look))
     if base is not None:
         axes.plot(0, base, "s", color=style.BASE, markersize=8, zorder=3)

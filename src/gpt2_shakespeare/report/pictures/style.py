@@ -15,7 +15,7 @@ from gpt2_shakespeare.params import Row
 
 # Six colours of Okabe and Ito's palette, which colour-blind readers can tell apart, and the two that are
 # furthest from them and from black, greys and white in such a reader's eyes.
-PALETTE = ("#D55E00", "#E69F00", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#603000", "#332288")
+PALETTE = ("#D55E00", "#E69F00", "#603000", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#332288")
 # Each time that the palette begins again, lines and markers are others.
 LINES = ("-", "-.")
 MARKERS = ("o", "s", "^", "D")
@@ -44,14 +44,14 @@ class End(NamedTuple):
 
 
 def looks(rows: Iterable[Row]) -> dict[str, Look]:
-    """Trained rows have colours by their order; an ensemble has its member's; what isn't trained here is grey."""
+    """Trained rows have colours by their order; an ensemble or adapting row has its model's; what isn't trained here is grey."""
     rows = list(rows)
     found: dict[str, Look] = {}
     for number, row in enumerate(row for row in rows if row.trained):
         again, place = divmod(number, len(PALETTE))
         found[row.name] = Look(PALETTE[place], LINES[again % len(LINES)], MARKERS[again % len(MARKERS)])
     for row in rows:
-        if row.kind == "ensemble":
+        if row.of:
             found[row.name] = found[row.of]
         elif not row.trained:
             found[row.name] = Look(BASE if row.has_model else BASELINE)

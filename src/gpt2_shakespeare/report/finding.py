@@ -1,0 +1,78 @@
+"""What a scale's losses say, in plain sentences."""
+
+from gpt2_shakespeare.report.losses import Losses, Result
+from gpt2_shakespeare.report.registry import MADE_UP, OTHER_TEXTS, PROJECT, PROJECT_MODEL
+from gpt2_shakespeare.report.titles import base_name
+
+EQUAL = 0.01  # nats per token; losses nearer than this are called the same
+
+
+def sentences(losses: Losses) -> list[str]:
+    """Two to four sentences with figures: who learns most, what counting reaches, what is forgotten."""
+    found = [_learned(losses), _counted(losses), _forgotten(losses), _reference(losses)]
+    if losses.corpus == MADE_UP:
+        found.append(
+            "The text is built in: this shows that the pipeline runs, and says nothing about Shakespeare."
+        )
+    return [sentence for sentence in found if sentence]
+
+
+def _lowest(losses: Losses, *kinds: str) -> Result | None:
+    there = [result for result in losses.results if result.row.kind in kinds and not result.problem]
+    return min(there, key=lambda result: result.figures["val_loss"], default=None)
+
+
+def _named(result: Result) -> str:
+    return f"{result.figures['val_loss']:.3f} ({result.name})"
+
+
+def _learned(losses: Losses) -> str:
+    scratch, tuned = _lowest(losses, "scratch"), _lowest(losses, "finetune", "lora")
+    if not scratch or not tuned:
+        return ""
+    gap = scratch.figures["val_loss"] - tuned.figures["val_loss"]
+    sizes = [result.figures["parameters"] / 1e6 for result in (scratch, tuned)]
+    said = "as much as" if abs(gap) < EQUAL else "more than" if gap > 0 else "less than"
+    sized = (
+        ""
+        if 0.99 < sizes[0] / sizes[1] < 1.01
+        else f"; the sizes differ, {sizes[0]:.3g}M and {sizes[1]:.3g}M parameters"
+    )
+    return (
+        f"Fine-tuning a pretrained model ({base_name(losses.params)}) learns {said} training from scratch: its lowest val "
+        f"loss is {_named(tuned)}, and {_named(scratch)} from random weights, in nats per token{sized}."
+    )
+
+
+def _counted(losses: Losses) -> str:
+    counted, trained = _lowest(losses, "baseline"), _lowest(losses, "scratch", "finetune", "lora")
+    if not counted or not trained:
+        return ""
+    better = trained.figures["val_loss"] < counted.figures["val_loss"]
+    return (
+        f"Counting n-grams of the same text reaches {_named(counted)}: "
+        f"{'the best model learns more than that' if better else 'no model here learns as much'}."
+    )
+
+
+def _forgotten(losses: Losses) -> str:
+    text = next((text for text in OTHER_TEXTS if f"other_loss_{text}" in losses.base), "")
+    key = f"other_loss_{text}"
+    tuned = [result for result in losses.results if result.row.from_base and key in result.figures]
+    if not text or not tuned:
+        return ""
+    worst = max(tuned, key=lambda result: result.figures[key])
+    return (
+        f"On text of another kind ({OTHER_TEXTS[text]}) the base has a loss of {losses.base[key]:.3f}, and "
+        f"{worst.figures[key]:.3f} after fine-tuning ({worst.name}): what it has forgotten."
+    )
+
+
+def _reference(losses: Losses) -> str:
+    published = [
+        (result.name, losses.published(result)) for result in losses.results if losses.published(result)
+    ]
+    if not published:
+        return ""
+    named = ", ".join(f"{loss} ({name})" for name, loss in published)
+    return f"{PROJECT} publishes {named} for {PROJECT_MODEL}."

@@ -76,7 +76,7 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
     }
     stages = ran(dvc(project, "repro", **watch))
     assert stages[0] == "check" and stages[-1] == "report"
-    assert len(stages) == len(set(stages)) == 39
+    assert len(stages) == len(set(stages)) == 45
     assert set(results(project)) == {*BASELINES, "base", *ROWS}  # no ensemble of one seed
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10

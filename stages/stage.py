@@ -62,9 +62,18 @@ TEXTS = {
 }
 
 
+class _AboveTheBar(logging.Handler):
+    """Writes a line of the log to stderr, above a progress bar that is being drawn there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
 def stage(main: Callable[[], None]) -> None:
     """Run a stage; a user's mistake or a failing disk ends in one line on stderr and exit code 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveTheBar()])
     for noisy in ("httpx", "urllib3", "huggingface_hub", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for stream in (sys.stdout, sys.stderr):  # a terminal or pipe may not be UTF-8

@@ -1,5 +1,7 @@
 """bits_per_char.png: what a character of val costs under every kind of model, static or adapting."""
 
+from typing import Any
+
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -45,7 +47,7 @@ def draw(losses: Losses) -> Figure:
     axes.set_ylim(len(there) - 0.4, -0.6)
     axes.set_xlim(0, 1.12 * max(result.figures["bits_per_char"] for result in there))
     axes.set_xlabel("val, bits per character: lower is better")
-    dot = {"color": style.BASE, "marker": "o", "linestyle": "", "markersize": 8}
+    dot: dict[str, Any] = {"color": style.BASE, "marker": "o", "linestyle": "", "markersize": 8}
     figure.legend(
         [Line2D([], [], **dot), Line2D([], [], **dot, markerfacecolor="white")],
         ["static", "adapts: learns from each part of val once it is predicted"],

@@ -34,6 +34,7 @@ def prepare(to: Path) -> Path:
     def few_rows(params: dict) -> None:
         params["rows"] = {"scratch": ["scratch"], "finetune": ["finetune"]}
         params["ensembles"] = {}
+        params["adapting"] = {"rows": [], "ways": []}
         del params["defaults"]["rows"]
         for scale in params["scales"].values():
             scale["rows"] = {name: scale["rows"][name] for name in ("scratch", "finetune")}

@@ -53,7 +53,7 @@ class Mixture:
         stretched = np.empty((0, len(walk.bit)), np.float32)
         if shares is not None:
             if not self.state.last.size:
-                self.state = self.state._replace(last=last_weights(len(shares), TRUSTS[0]))
+                self.state = self.state._replace(last=last_weights(len(shares), TRUSTS[1]))
             if shares.shape != (self.models, len(walk.bit)):
                 raise ValueError(
                     f"shares {shares.shape} are not of {self.models} models, {len(walk.bit)} decisions"

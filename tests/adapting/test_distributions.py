@@ -82,7 +82,7 @@ def test_several_models_are_averaged():
 def test_shares_multiply_to_the_models_probabilities():
     models, text, trie = [gpt(0), gpt(1)], tokens(40, seed=1), Trie(VOCABULARY)
     walk = trie.walk(text)
-    found = shares(models, trie, walk, text)
+    found = shares(models, trie, walk, text, [None, None])
     assert found.shape == (3, len(walk.bit)) and (found[:, : walk.first[1]] == 0.5).all()
     logs = np.log(np.where(walk.bit == 1, found, 1 - found))
     losses = -np.add.reduceat(logs, walk.first[:-1], axis=1)[:, 1:]

@@ -62,6 +62,11 @@ FINETUNE_AND_WHAT_FOLLOWS = {
     "check", "finetune@finetune-1337", "evaluate_finetune@finetune-1337", "evaluate_ensembles", "texts_finetune@finetune-1337",
     "decode_finetune@finetune-1337", "report",
 }  # fmt: skip
+ADAPTING = {
+    f"{row}_{way}": f"evaluate_adapting@{row}-{way}"
+    for row in ("scratch_tuned", "finetune_tuned")
+    for way in ("dynamic", "mixed", "ensemble_both")
+}
 PAGES = (
     "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "bits_per_char.png", "forgetting.png", "names.png",
     "analysis.md", "analysis.csv", "decoding.png", "memorisation.png",
@@ -76,8 +81,8 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
     }
     stages = ran(dvc(project, "repro", **watch))
     assert stages[0] == "check" and stages[-1] == "report"
-    assert len(stages) == len(set(stages)) == 45
-    assert set(results(project)) == {*BASELINES, "base", *ROWS}  # no ensemble of one seed
+    assert len(stages) == len(set(stages)) == 39 + len(ADAPTING)
+    assert set(results(project)) == {*BASELINES, "base", *ROWS, *ADAPTING}  # no ensemble of one seed
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10
     for name in PAGES:
@@ -154,7 +159,11 @@ def test_a_new_seed_trains_only_itself_and_rows_become_means(project):
     trained = {name for name in stages if name.startswith(("scratch", "finetune", "base"))}
     assert trained == {training(row, 2) for row in ROWS}
     evaluated = {name for name in stages if name.startswith("evaluate")}
-    assert evaluated == {"evaluate_ensembles", *(at_work("evaluate", row, 2) for row in ROWS)}
+    assert evaluated == {
+        "evaluate_ensembles",
+        *ADAPTING.values(),
+        *(at_work("evaluate", row, 2) for row in ROWS),
+    }
     written = {name for name in stages if name.startswith(("texts", "decode"))}
     assert written == {at_work("texts", row, 2) for row in ROWS}
     files = {seed: project / f"data/demo/evaluation/scratch-{seed}.json" for seed in (1337, 2)}
@@ -165,7 +174,7 @@ def test_a_new_seed_trains_only_itself_and_rows_become_means(project):
     assert int(row["seeds"]) == 2 and int(before["scratch"]["seeds"]) == 1
     after = results(project)
     ensembles = [row.name for row in params.load(project / "params.yaml").ensembles]
-    assert set(after) == {*BASELINES, "base", *ROWS, *ensembles}
+    assert set(after) == {*BASELINES, "base", *ROWS, *ensembles, *ADAPTING}
     # by Jensen's inequality
     assert after["scratch_ensemble"]["val_loss"] < after["scratch_tuned"]["val_loss"]
 
@@ -175,7 +184,12 @@ def test_what_was_run_before_comes_from_the_cache(project):
     output = dvc(project, "exp", "run", "-S", "seeds=[1337]", "-S", "epochs=1")
     assert "is cached - skipping run" in output
     assert not [name for name in ran(output) if name.startswith(("scratch", "finetune", "base"))]
-    assert set(results(project)) == {*BASELINES, "base", *ROWS}  # the ensembles' files are gone again
+    assert set(results(project)) == {
+        *BASELINES,
+        "base",
+        *ROWS,
+        *ADAPTING,
+    }  # the ensembles' files are gone again
     left = [
         path.name
         for name in ("evaluation", "texts", "histories")

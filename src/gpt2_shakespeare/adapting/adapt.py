@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gpt2_shakespeare.adapting.distributions import Statistics, best_dynamic, dynamic_losses, shares
+from gpt2_shakespeare.adapting.distributions import Dynamic, Statistics, best_dynamic, dynamic_losses, shares
 from gpt2_shakespeare.adapting.mixture import Mixture
 from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.tokens.files import Tokens
@@ -34,8 +34,8 @@ def adapted(
         DataError: a text has fewer than two tokens, or train no window.
         ModelError: a probability is not finite.
     """
-    last, learning = way.rpartition("_")[2], []
-    facts: dict[str, float] = {}
+    last, facts = way.rpartition("_")[2], dict[str, float]()
+    learning: list[tuple[Dynamic, Statistics] | None] = [None] * len(models)
     if last != "mixed":
         statistics = [Statistics(model, tokens["train"]) for model in models]
         best = best_dynamic(models[0], statistics[0], tokens["dev"])

@@ -20,8 +20,8 @@ from gpt2_shakespeare.model import LanguageModel
 from gpt2_shakespeare.tokens.batches import window_starts, windows
 from gpt2_shakespeare.tokens.files import DataError, Tokens
 
-RATES = (0.0, 3e-5, 1e-4, 3e-4, 1e-3)  # of a step, in root mean squares of the gradients
-DECAYS = (0.0, 0.003)  # the part of the way back to the trained weights
+RATES = (3e-5, 1e-4, 3e-4)  # of a step, in root mean squares of the gradients
+DECAYS = (0.0, 0.01)  # the part of the way back to the trained weights
 STATISTICS_WINDOWS = 100  # of train, for the root mean squares
 
 
@@ -133,7 +133,7 @@ def _step(
 
 
 def dynamic_losses(
-    models: Sequence[LanguageModel], tokens: Tokens, learning: Sequence[tuple[Dynamic, Statistics]]
+    models: Sequence[LanguageModel], tokens: Tokens, learning: Sequence[tuple[Dynamic, Statistics] | None]
 ) -> np.ndarray:
     """-log of the mean p by some models, each of which goes on learning, of every token but the first.
 
@@ -163,21 +163,20 @@ def shares(
     trie: Trie,
     walk: Walk,
     tokens: Tokens,
-    learning: Sequence[tuple[Dynamic, Statistics]] = (),
+    learning: Sequence[tuple[Dynamic, Statistics] | None],
 ) -> np.ndarray:
     """The probability of a 1 at each decision of a text, by each model; 0.5 for its first token.
 
     Args:
         walk: the text's decisions.
-        learning: of each model, where its weights go on learning.
+        learning: of each model; None where its weights stay.
 
     Returns:
         float64 (models, decisions); with several models, that of their mean comes first.
     """
     rows = len(models) + (len(models) > 1)
     found = np.full((rows, len(walk.bit)), 0.5)
-    ways: Sequence[tuple[Dynamic, Statistics] | None] = learning or [None] * len(models)
-    streams = [log_probabilities(model, tokens, way) for model, way in zip(models, ways, strict=True)]
+    streams = [log_probabilities(model, tokens, way) for model, way in zip(models, learning, strict=True)]
     for parts in zip(*streams, strict=True):
         place = parts[0][0]
         each = [np.exp(log_p[:, trie.order]) for _, log_p in parts]

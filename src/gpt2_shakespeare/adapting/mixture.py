@@ -19,7 +19,7 @@ RATES = Rates(
     first=0.02, least=0.001, fall=100_000.0, join=0.002, last=0.002, map=250, slot=250, final=0.02, share=0.4
 )
 START = 0.08
-TRUSTS = (0.4, 0.9)  # what the models' weight may be at the start, as against the counts'
+TRUSTS = (0.1, 0.4, 0.9)  # what the models' weight may be at the start, as against the counts'
 SURE = 20.0  # no model is taken to be surer than this, as log(p / (1 - p))
 
 
@@ -53,7 +53,7 @@ class Mixture:
         stretched = np.empty((0, len(walk.bit)), np.float32)
         if shares is not None:
             if not self.state.last.size:
-                self.state = self.state._replace(last=last_weights(len(shares), TRUSTS[0]))
+                self.state = self.state._replace(last=last_weights(len(shares), TRUSTS[1]))
             if shares.shape != (self.models, len(walk.bit)):
                 raise ValueError(
                     f"shares {shares.shape} are not of {self.models} models, {len(walk.bit)} decisions"

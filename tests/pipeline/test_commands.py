@@ -38,6 +38,7 @@ SETTINGS = r"dvc exp run( -S ('[^']+'|\S+=\S*))+"
 ELSEWHERE = {
     r"make (repro|test|lint)|pytest tests/report": "CI runs them: .ci/run",
     r"make repro PYTHON=\S+|make \.venv/installed": "the network: sets up an environment",
+    r"make taste": "half an hour, and the network",
     r"make verify": "the pipeline of demo, ten minutes; CI makes the same comparison",
     r"make bench|python benchmarks/.*": "hours, or a GPU",
     r"dvc exp run|dvc repro -f": "the whole pipeline: tests/pipeline/test_end_to_end.py",

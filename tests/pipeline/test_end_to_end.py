@@ -265,7 +265,7 @@ def test_a_row_is_added_in_params_alone(project):
     )
     added = added.replace("  - finetune_lora\n", "  - finetune_lora\n  - finetune_slow\n")
     (project / "params.yaml").write_text(added)
-    assert len(added.splitlines()) - len(saved.splitlines()) == 1 + scales == 4
+    assert len(added.splitlines()) - len(saved.splitlines()) == 1 + scales == 5
     slow = {f"{step}_finetune@finetune_slow-1337" for step in ("evaluate", "texts", "decode")}
     slow.add("finetune@finetune_slow-1337")
     assert set(ran(dvc(project, "repro"))) == {"check", "evaluate_ensembles", "report", *slow}

@@ -40,7 +40,7 @@ def committed_params(metrics: Path) -> dict[str, Any]:
     for file, finding in own(metrics):
         sys.exit(f"verify: {name}/{file}: {finding}; it isn't what one run made, so it can't be made again")
     facts = json.loads((metrics / CONDITIONS).read_text())
-    if not {"scale", "rows", "ensembles", *AT_TOP, *OF_SCALE} <= facts["params"].keys():
+    if not {"scale", "rows", "ensembles", "adapting", *AT_TOP, *OF_SCALE} <= facts["params"].keys():
         sys.exit(
             f"verify: {name} has an older layout: its {CONDITIONS} lacks settings of today's. This code can't make it "
             f"again; check out the commit that holds its own code (git log -- {name}/{CONDITIONS}), or make it anew: "
@@ -63,6 +63,11 @@ def settle(file: Path, wanted: dict[str, Any]) -> None:
             raw[name] = wanted[name]
         raw["ensembles"] = {
             name: {"of": of, "cache": cache} for name, (of, cache) in wanted["ensembles"].items()
+        }
+        adapting = list(wanted["adapting"].values())
+        raw["adapting"] = {
+            "rows": list(dict.fromkeys(of for of, _ in adapting)),
+            "ways": list(dict.fromkeys(way for _, way in adapting)),
         }
         raw["rows"] = {
             "scratch": [name for name, row in wanted["rows"].items() if row["kind"] == "scratch"],

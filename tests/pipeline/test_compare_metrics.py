@@ -178,7 +178,7 @@ def other_texts(folder):
 
 def other_settings(folder):
     file = folder / "conditions.json"
-    file.write_text(file.read_text().replace('"learning_rate": 0.002', '"learning_rate": 0.003'))
+    file.write_text(file.read_text().replace('"learning_rate": 0.004', '"learning_rate": 0.0033'))
 
 
 def one_other_hash(folder):

@@ -60,7 +60,7 @@ def relock(folder, before):
     for path, old in before.items():
         if path in now:
             lock = re.sub(
-                rf"(path: {re.escape(path)}\n(?: +(?!- ).*\n)*? +md5: ){re.escape(old)}",
+                rf"(path: {re.escape(path)}\n(?:(?! *- ).*\n)*? +md5: ){re.escape(old)}",
                 rf"\g<1>{now[path]}",
                 lock,
             )

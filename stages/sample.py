@@ -30,11 +30,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, dest="samples_per_prompt", help="default: as in params.yaml")
     args = vars(parser.parse_args())
 
-    models = [project.seen(args.pop("model"))] if args["model"] else []
-    tokenizer = args.pop("tokenizer")
+    prompt, model, tokenizer = (args.pop(name) for name in ("prompt", "model", "tokenizer"))
+    models = (
+        [project.seen(model)] if model else []
+    )  # as the user sees them, before the current folder changes
     tokenizer = tokenizer and tokenizer.resolve()
-    prompt = args.pop("prompt")
-    args.pop("model", None)
     to_root()
     sample.write(prompt, models, tokenizer, args)
 

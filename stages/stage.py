@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import io
 import logging
 import os
 import signal
@@ -40,7 +39,7 @@ sys.path.insert(0, str(SOURCE))
 
 import gpt2_shakespeare  # noqa: E402
 from gpt2_shakespeare import disk  # noqa: E402
-from gpt2_shakespeare.errors import Interrupted, UserError  # noqa: E402
+from gpt2_shakespeare.errors import Interrupted, UserError, drop_output, escape_output  # noqa: E402
 from gpt2_shakespeare.params import Params, Row  # noqa: E402
 from gpt2_shakespeare.params.schema import Base  # noqa: E402
 from gpt2_shakespeare.paths import BASE_SEED, Paths  # noqa: E402
@@ -76,9 +75,7 @@ def stage(main: Callable[[], None]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveTheBar()])
     for noisy in ("httpx", "urllib3", "huggingface_hub", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    for stream in (sys.stdout, sys.stderr):  # a terminal or pipe may not be UTF-8
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    escape_output()
     if Path(str(gpt2_shakespeare.__file__)).resolve().parents[1] != SOURCE:
         sys.exit(
             f"{NAME}: the package was loaded from {gpt2_shakespeare.__file__}, not from {SOURCE}, whose hashes DVC keeps; "
@@ -99,19 +96,13 @@ def stage(main: Callable[[], None]) -> None:
         print(f"{NAME}: {error}", file=sys.stderr)
         sys.exit(128 + error.signal)
     except BrokenPipeError:  # whoever reads has enough, as in `... | head -1`
-        _drop_output()
+        drop_output()
         sys.exit(128 + 13)  # as SIGPIPE ends a program
     except OSError as error:
-        _drop_output()
+        drop_output()
         where = f"{error.filename}: " if error.filename else ""
         reason = " ".join(str(error.strerror or error).split()) or type(error).__name__
         sys.exit(f"{NAME}: {where}{reason}; {KEPT} when that is mended")
-
-
-def _drop_output() -> None:
-    """What is still to be printed goes nowhere: Python would try again as it ends, and complain."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be no stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def no_arguments(description: str | None) -> None:

@@ -6,7 +6,6 @@ from stage import conditions, row_and_seed, stage
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.texts import judge, sampling
-from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
 
 
@@ -18,7 +17,6 @@ def main() -> None:
     machine = runtime.start(settings.at_scale.runtime)
     model = load_model(at.model(row.name, seed)).to(machine.device)
     jury = judge.Judge.read(at)
-    vocab_size = jury.encoding.n_vocab
 
     out = at.texts(row.name, seed)
     with conditions(at.log(f"texts-{out.stem}"), machine):
@@ -29,7 +27,8 @@ def main() -> None:
         parts = {"train": jury.train, "val": jury.val}  # val is the control
         if row.kind == "base":  # which may have read any of them, and the corpus too
             parts |= {
-                file.stem: load_tokens(file, vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
+                file.stem: load_tokens(file, jury.encoding.n_vocab)
+                for file in sorted(at.other_tokens.glob("*.npy"))
             }
         for part, tokens in parts.items():
             pieces = judge.cut(tokens, analysis.prefixes, length, part)
@@ -38,15 +37,14 @@ def main() -> None:
                 model, prefixes, analysis.recall_tokens, temperature=0, top_p=1, seed=analysis.seed
             )
             result[f"recall_{part}"] = jury.recall(greedy, originals)
-        encoding = tokenizer.load(at.tokenizer)
-        result["samples"] = sampling.for_prompts(model, encoding, settings.sample, jury.train)
+        result["samples"] = sampling.for_prompts(model, jury.encoding, settings.sample, jury.train)
         result["other_temperatures"] = [  # one text a prompt
             {"temperature": temperature} | text
             for temperature in analysis.temperatures
             if temperature != settings.sample.temperature
             for text in sampling.for_prompts(
                 model,
-                encoding,
+                jury.encoding,
                 settings.sample.model_copy(update={"temperature": temperature, "samples_per_prompt": 1}),
                 jury.train,
             )

@@ -1,4 +1,9 @@
-"""The one base of all errors that a user can mend, and how text from elsewhere is shown in them."""
+"""The one base of all errors that a user can mend, how text from elsewhere is shown in them, and output that can fail."""
+
+import contextlib
+import io
+import os
+import sys
 
 
 class UserError(Exception):
@@ -28,3 +33,16 @@ def printable(text: object, longest: int = 80) -> str:
         return "a number with too many digits"
     cut = text if len(text) <= longest else f"{text[:longest]}..."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
+def escape_output() -> None:
+    """Let no character that a terminal or a pipe can't show end a program: it comes out escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def drop_output() -> None:
+    """What is still to be printed goes nowhere: Python would try again as it ends, and complain."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be no stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -251,6 +251,17 @@ def test_a_place_that_can_not_be_written_is_named(here, capsys):
     assert "file" in refused(capsys, "page", "--copy", "file/copy.html")
 
 
+def test_the_doctor_times_a_scale_whose_tokenizer_is_the_bases(here, capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "STEPS", 1)
+    raw = Path("params.yaml").read_text()
+    changed = raw.replace("{source: bpe, vocab_size: 1024}", "{source: base}").replace(
+        "{source: pretrain, corpus: prose}", "{source: path}"
+    )
+    assert changed != raw
+    Path("params.yaml").write_text(changed)
+    assert "tokens a second in training" in typed(capsys, "doctor")[1]
+
+
 def test_the_doctor_says_what_is_here_and_what_to_mend(here, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "STEPS", 1)
     subprocess.run(["git", "init", "-q"], check=True)

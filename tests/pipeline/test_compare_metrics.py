@@ -347,7 +347,6 @@ def test_texts_and_pictures_may_differ_only_where_a_figure_does(demo, elsewhere)
         assert verdicts(METRICS / "demo", copy)["samples.md"] == Verdict.DIFFERENT
 
 
-@pytest.mark.skipif(not (METRICS / "demo/page.html").exists(), reason="the page isn't committed yet")
 def test_the_pages_texts_and_figures_may_differ_only_where_a_figure_does(tmp_path):
     copy = tmp_path / "demo"
     shutil.copytree(METRICS / "demo", copy)

@@ -1,5 +1,6 @@
 """The page: what it has, that it stands alone, and that it works in a real browser."""
 
+import colorsys
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from ruamel.yaml import YAML
 
 from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.report import finding, losses
-from gpt2_shakespeare.report.page import COMMANDS
+from gpt2_shakespeare.report.page import COMMANDS, DARK
 from gpt2_shakespeare.report.pictures.style import PALETTE
 from gpt2_shakespeare.report.writing import write
 
@@ -98,6 +99,35 @@ def test_many_rows_have_a_colour_each():
     write(settings)
     looks = [tuple(look.values()) for look in read(at.metrics / "page.html")["rows"].values()]
     assert len(set(looks)) == len(looks)
+
+
+def test_every_cell_of_the_table_has_a_heading_where_tokens_are_others_too():
+    def base_tokens(raw):
+        raw["scales"]["novels"] |= {
+            "tokenizer": {"source": "base"}, "base": {"source": "package", "package": "smollm2-135m"}
+        }  # fmt: skip
+        raw["scales"]["novels"].pop("pretraining")
+
+    for change_of, more in ((None, 0), (base_tokens, 1)):
+        at = fill()
+        write(params(change=change_of))
+        text = (at.metrics / "page.html").read_text(encoding="utf-8")
+        table = text.split('id="table"')[1].split("</table>")[0]
+        heads, (first, *_) = (
+            re.findall(r"<th\b", table.split("<tbody>")[0]),
+            table.split("<tbody>")[1].split("</tr>"),
+        )
+        assert len(heads) == len(re.findall(r"<t[hd]\b", first)) == 12 + more
+        assert ("<dt>Per GPT-2 token" in text) == bool(more)
+
+
+def test_a_dark_page_has_the_hues_of_a_light_one():
+    def hue(colour):
+        return colorsys.rgb_to_hsv(*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)))[0]
+
+    assert set(DARK) == set(PALETTE)
+    for light, dark in DARK.items():
+        assert abs(hue(light) - hue(dark)) < 0.05, light
 
 
 def test_the_finding_says_what_the_figures_say():

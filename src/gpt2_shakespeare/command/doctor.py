@@ -134,7 +134,9 @@ def _speed(found: Params, machine: object) -> str:
 
     assert isinstance(machine, runtime.Runtime)
     scale = found.at_scale
-    size = scale.model.model_dump() | {"vocab_size": scale.tokenizer.vocab_size}
+    size = scale.model.model_dump()
+    if scale.tokenizer.vocab_size:  # a base's own tokenizer has a size of its own, near GPT-2's
+        size["vocab_size"] = scale.tokenizer.vocab_size
     model = GPT(GPTConfig(**size)).to(machine.device)
     shape = max(1, 1024 // scale.model.block_size), scale.model.block_size
     idx = torch.zeros(shape, dtype=torch.long, device=machine.device)

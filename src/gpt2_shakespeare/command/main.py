@@ -1,14 +1,12 @@
 """The command's entry: its words, and errors that end in one line."""
 
-import io
 import logging
-import os
 import sys
 
 import typer
 
 from gpt2_shakespeare.command import doctor, evaluate, page, sample, table
-from gpt2_shakespeare.errors import UserError
+from gpt2_shakespeare.errors import UserError, drop_output, escape_output
 
 NAME = "gpt2-shakespeare"
 
@@ -38,15 +36,13 @@ for function in (sample.sample, evaluate.evaluate, table.table, page.page, docto
 def main(arguments: list[str] | None = None) -> None:
     """Run a command line, sys.argv's if none is given; always ends in SystemExit."""
     logging.basicConfig(level=logging.WARNING, format=f"{NAME}: %(message)s", stream=sys.stderr)
-    for stream in (sys.stdout, sys.stderr):  # a terminal or pipe may not be UTF-8
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    escape_output()
     try:
         app(arguments, prog_name=NAME)
     except UserError as error:
         sys.exit(f"{NAME}: {error}")
     except BrokenPipeError:  # the reader, as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        drop_output()
         sys.exit(0)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

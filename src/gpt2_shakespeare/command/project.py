@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpt2_shakespeare import params
+from gpt2_shakespeare.corpora.assets import HUB_NAMES
 from gpt2_shakespeare.errors import UserError, printable
 from gpt2_shakespeare.params import Params, schema
 from gpt2_shakespeare.paths import Paths
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from gpt2_shakespeare.model import LanguageModel
     from gpt2_shakespeare.tokens.tokenizer import Encoding
 
-HUB = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 # Where no project is at hand
 SAMPLING = schema.Sampling(
     temperature=0.8, top_p=0.9, max_new_tokens=160, samples_per_prompt=1, seed=1, prompts=["\n"]
@@ -108,10 +108,12 @@ def resolve(name: str, tokenizer: Path | None, found: Params | None) -> tuple[st
         return str(folder), tokenizer or at.tokenizer
     if Path(name).is_dir():
         return name, tokenizer
-    if name in HUB:
+    if name in HUB_NAMES:
         return name, tokenizer
     known = f"a row ({', '.join(rows)}), " if rows else ""
-    raise CommandError(f"'{printable(name)}' is neither {known}a folder with a model, nor {', '.join(HUB)}")
+    raise CommandError(
+        f"'{printable(name)}' is neither {known}a folder with a model, nor {', '.join(HUB_NAMES)}"
+    )
 
 
 def load(name: str, tokenizer: Path | None, found: Params | None, device: "torch.device") -> Loaded:
@@ -127,7 +129,7 @@ def load(name: str, tokenizer: Path | None, found: Params | None, device: "torch
     folder, theirs = resolve(name, tokenizer, found)
     if theirs:
         encoding = tokenizers.load(theirs)
-    elif name in HUB:
+    elif name in HUB_NAMES:
         encoding = _gpt2s()
     else:
         encoding = own_tokenizer(Path(folder))

@@ -20,8 +20,11 @@ _templates = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-# The palette of the pictures, and the same hues for a dark page
-DARK = ("#FF8A4D", "#F2B84B", "#7CC7F2", "#5AA9E6", "#3CCFA4", "#E8A0C8", "#C99A6B", "#A79BFF")
+# Each colour of the pictures' palette -> the same hue for a dark page
+DARK = {
+    "#D55E00": "#FF8A4D", "#E69F00": "#F2B84B", "#603000": "#C99A6B", "#56B4E9": "#7CC7F2", "#0072B2": "#5AA9E6",
+    "#009E73": "#3CCFA4", "#CC79A7": "#E8A0C8", "#332288": "#A79BFF",
+}  # fmt: skip
 # Figures that the grid can show -> what they are called
 GRID = {
     OFF: "distance from human text",
@@ -33,7 +36,7 @@ GRID = {
 # Part of the page -> the commands that make it again
 COMMANDS = {
     "table": (
-        "dvc repro evaluate_base evaluate_scratch evaluate_finetune evaluate_baselines evaluate_ensembles",
+        "dvc repro evaluate_base evaluate_scratch evaluate_finetune evaluate_baselines evaluate_ensembles evaluate_adapting",
     ),
     "curves": ("dvc repro scratch finetune",),
     "forgetting": ("dvc repro scratch finetune",),
@@ -68,13 +71,13 @@ def page(losses: Losses, texts: list[Texts], params: Params) -> str:
         project_link=registry.PROJECT_LINK,
         project_model=registry.PROJECT_MODEL,
         published=registry.PUBLISHED,
-        columns=[*table.COLUMNS, table.NOTES],
+        columns=list(main.columns),
         main=[(str(name), _cells(cells)) for name, cells in main.iterrows()],
-        explained=EXPLAINED,
+        explained={name: EXPLAINED[name] for name in main.columns if name in EXPLAINED},
         forgotten=_frame(forgetting.table(losses)),
         memorised=_frame(text_tables.figures(texts, text_tables.MEMORISED)),
         commands=COMMANDS,
-        dark=dict(zip(style.PALETTE, DARK, strict=True)),
+        dark={colour: DARK[colour] for colour in style.PALETTE},
         provenance=_provenance(losses, params),
         settings=[
             (row.name, row.kind, row.epochs, _flat(row.settings.model_dump())) for row in params.trained_rows
@@ -96,6 +99,7 @@ EXPLAINED = {
     "Reference": "what the reference publishes for its own, larger model",
     "Perplexity": "e to the power of val (exact)",
     "Bits/char": "val (exact) for each character: can be compared between tokenizers",
+    table.GPT2_TOKEN: "the same bits as nats for every 3.083 characters, which a token of GPT-2's has in val",
     "Passes": "how often each token of train was seen",
     "Parameters": "numbers that the model consists of",
 }

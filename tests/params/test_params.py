@@ -114,12 +114,16 @@ def test_partial_lists_leave_the_settings_of_other_rows_alone():
     raw["rows"] = {"scratch": [], "finetune": ["finetune"]}
     assert len(problems(raw)) == 5 and all("is no trained row" in line for line in problems(raw))
     raw["rows"]["partial"] = True
+    assert [line.partition(":")[2][:16] for line in problems(raw)] == [
+        " adapting.rows: "
+    ] * 2  # DVC runs these
+    raw["adapting"]["rows"] = ["finetune"]
     found = params.parse(raw)
-    assert (
-        [row.name for row in found.trained_rows] == ["finetune"]
-        and not found.ensembles
-        and not found.adapting
-    )
+    assert [row.name for row in found.trained_rows] == ["finetune"] and not found.ensembles
+    raw["adapting"] = {"rows": [], "ways": []}  # of nothing DVC makes no folder for the report
+    wanted = ["params.yaml: adapting.rows", "params.yaml: adapting.ways"]
+    assert [line.partition(": List")[0] for line in problems(raw)] == wanted
+    raw["adapting"] = RAW["adapting"] | {"rows": ["finetune"]}
     raw["rows"]["partial"] = "yes"
     assert problems(raw) == ["params.yaml: rows.partial: Input should be a valid boolean (it is 'yes')"]
 

@@ -96,8 +96,7 @@ def _one(loaded: project.Loaded, prompt: str, wanted: schema.Sampling) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    print(text, end="", flush=True)  # into nowhere, if there is no stdout
 
 
 def _wide_enough(columns: int) -> bool:

@@ -87,7 +87,6 @@ def parse(raw: Any, where: str = "params.yaml") -> Params:
     adapting = (
         Row(name=f"{of}_{way}", kind="adapting", of=of, way=way)
         for of in top.adapting.rows
-        if of in listed
         for way in top.adapting.ways
     )
     lists = ("rows", "ensembles", "adapting")

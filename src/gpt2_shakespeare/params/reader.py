@@ -116,7 +116,7 @@ class Reader:
                     f"ensembles.{name}.of: '{ensemble.of}' is no trained row{near(ensemble.of, list(starts))}"
                 )
         for row in adapting:
-            if row not in starts and not rows.partial:
+            if row not in starts:  # partial or not: DVC runs what is listed here
                 self.problems.append(f"adapting.rows: '{row}' is no trained row{near(row, list(starts))}")
         return starts if len(self.problems) == before else None
 

@@ -321,8 +321,9 @@ class Adapting(Table):
     all seeds in place of the lowest one's. See adapting/adapt.py.
     """
 
-    rows: list[str]
-    ways: list[Way]
+    # one at least: DVC's matrix makes no folder for the report out of an empty list
+    rows: Annotated[list[str], Field(min_length=1)]
+    ways: Annotated[list[Way], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _nothing_stands_twice(self) -> "Adapting":

@@ -27,7 +27,7 @@ def _named(result: Result) -> str:
 
 
 def _learned(losses: Losses) -> str:
-    scratch, tuned = _lowest(losses, "scratch"), _lowest(losses, "finetune", "lora")
+    scratch, tuned = _lowest(losses, "scratch", "random"), _lowest(losses, "finetune", "lora")
     if not scratch or not tuned:
         return ""
     gap = scratch.figures["val_loss"] - tuned.figures["val_loss"]
@@ -47,7 +47,7 @@ def _learned(losses: Losses) -> str:
 def _counted(losses: Losses) -> str:
     ngrams = [result for result in losses.results if result.name in NGRAMS and not result.problem]
     counted = min(ngrams, key=lambda result: result.figures["val_loss"], default=None)
-    trained = _lowest(losses, "scratch", "finetune", "lora")
+    trained = _lowest(losses, "scratch", "random", "finetune", "lora")
     if not counted or not trained:
         return ""
     better = trained.figures["val_loss"] < counted.figures["val_loss"]

@@ -4,16 +4,24 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from architectures import saved
 from tiny import gpt
 
 from gpt2_shakespeare.measure import names
 from gpt2_shakespeare.measure.names import NEUTRAL_PROMPTS, Names, name_probe
+from gpt2_shakespeare.model.pretrained import Pretrained
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.corpus import encode
 
 
-def test_p_name_is_the_probability_of_the_headings():
-    model, prompts = gpt(), np.array([[3, 1], [2, 5]])
+def llama(folder):
+    saved(folder, "llama")
+    return Pretrained.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("made", [lambda folder: gpt(), llama], ids=["own", "llama"])
+def test_p_name_is_the_probability_of_the_headings(tmp_path, made):
+    model, prompts = made(tmp_path), np.array([[3, 1], [2, 5]])
     headings = [[1], [2, 3], [2, 4, 5]]
     wanted = []
     with torch.inference_mode():
@@ -63,7 +71,7 @@ def test_many_headings_are_measured_in_parts(monkeypatch):
     monkeypatch.setattr(names, "TOKENS_PER_BATCH", 64)
     model = gpt()
     sizes, hidden = [], model.hidden
-    model.hidden = lambda idx: sizes.append(idx.numel()) or hidden(idx)
+    model.hidden = lambda idx, cache: sizes.append(idx.numel()) or hidden(idx, cache)
     assert Names(headings, prompts).measure(model) == {"p_name": pytest.approx(at_once["p_name"], rel=1e-6)}
     assert max(sizes) <= 64 and len(sizes) > 10
 

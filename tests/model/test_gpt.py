@@ -55,7 +55,7 @@ def test_no_position_sees_a_later_one():
 @pytest.mark.parametrize("pieces", [[16], [1] * 16, [5, 1, 1, 6, 3]])
 def test_the_cache_gives_the_logits_of_the_whole(pieces):
     model, idx = tiny(), ids(2, 16)
-    cache = KVCache(model, 2)
+    cache = KVCache.of(model, 2)
     with torch.inference_mode():
         found = torch.cat([model(part, cache=cache)[0] for part in idx.split(pieces, dim=1)], dim=1)
         torch.testing.assert_close(found, model(idx)[0], rtol=0, atol=1e-5)

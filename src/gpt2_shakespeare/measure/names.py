@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gpt2_shakespeare.measure.kinds import headings, text_of
 from gpt2_shakespeare.model import LanguageModel
+from gpt2_shakespeare.model.language_model import Cache
 from gpt2_shakespeare.model.loss import token_losses
 from gpt2_shakespeare.runtime import evaluating
 from gpt2_shakespeare.tokens.files import Tokens
@@ -81,26 +82,26 @@ class Names:
         some = max(1, TOKENS_PER_BATCH // (self.prompts.shape[1] - 1 + max(map(len, fitting))))
         found = []
         with evaluating(model):
-            table = model.table()
-            for prompt in self.prompts:
+            for prompt in torch.from_numpy(self.prompts).to(model.device):
+                cache = model.new_cache(1)
+                model.hidden(prompt[None, :-1], cache)  # read once for all headings
                 parts = [
-                    _log_p(model, table, prompt, fitting[i : i + some]) for i in range(0, len(fitting), some)
+                    _log_p(model, cache, prompt[-1:], fitting[i : i + some])
+                    for i in range(0, len(fitting), some)
                 ]
                 found.append(torch.cat(parts).logsumexp(0).exp().item())
         return {"p_name": math.fsum(found) / len(found)}
 
 
-def _log_p(
-    model: LanguageModel, table: Tensor, prompt: np.ndarray, headings: Sequence[Sequence[int]]
-) -> Tensor:
-    """Log of the probability of each heading after the prompt, float64 (N,)."""
-    lengths, start = np.array([len(heading) for heading in headings]), len(prompt) - 1
-    rows = np.zeros((len(headings), len(prompt) + lengths.max()), dtype=np.int64)  # padded on the right
-    rows[:, : len(prompt)] = prompt
+def _log_p(model: LanguageModel, cache: Cache, last: Tensor, headings: Sequence[Sequence[int]]) -> Tensor:
+    """Log of the probability of each heading after the text of the cache and one more token, float64 (N,)."""
+    lengths = np.array([len(heading) for heading in headings])
     inside = np.arange(lengths.max()) < lengths[:, None]
-    rows[:, len(prompt) :][inside] = np.concatenate(headings)
-    idx, mask = (torch.from_numpy(each).to(table.device) for each in (rows, inside))
-    hidden, targets = model.hidden(idx[:, :-1])[:, start:], idx[:, start + 1 :]
-    losses = torch.zeros(mask.shape, dtype=torch.float64, device=table.device)
-    losses[mask] = token_losses(hidden[mask], table, targets[mask]).double()
+    rows = np.zeros(inside.shape, dtype=np.int64)  # padded on the right
+    rows[inside] = np.concatenate(headings)
+    targets, mask = (torch.from_numpy(each).to(last.device) for each in (rows, inside))
+    idx = torch.cat([last.expand(len(headings), 1), targets[:, :-1]], 1)
+    hidden = model.hidden(idx, cache.repeated(*idx.shape))
+    losses = torch.zeros(mask.shape, dtype=torch.float64, device=last.device)
+    losses[mask] = token_losses(hidden[mask], model.table(), targets[mask]).double()
     return losses.sum(1).neg()

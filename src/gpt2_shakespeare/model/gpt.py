@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpt2_shakespeare.model import dropout, files, weights
+from gpt2_shakespeare.model.attention import attention
 from gpt2_shakespeare.model.config import LAYER_NORM_EPS, GPTConfig
 from gpt2_shakespeare.model.language_model import Cache, LanguageModel
 from gpt2_shakespeare.model.lora import merged
@@ -23,11 +24,18 @@ INIT_STD = 0.02  # standard deviation of GPT-2's random weights
 class KVCache:
     """Keys and values of the tokens seen so far, at most block_size of them."""
 
-    def __init__(self, model: "GPT", batch_size: int):
+    def __init__(self, kv: Tensor, length: int = 0):
+        self.kv, self.length = kv, length
+
+    @classmethod
+    def of(cls, model: "GPT", batch_size: int) -> "KVCache":
         c, weight = model.config, model.transformer.wte.weight
         shape = (c.n_layer, 2, batch_size, c.n_head, c.block_size, c.n_embd // c.n_head)
-        self.kv = torch.empty(shape, dtype=weight.dtype, device=weight.device)
-        self.length = 0
+        return cls(torch.empty(shape, dtype=weight.dtype, device=weight.device))
+
+    def repeated(self, batch_size: int, room: int) -> "KVCache":
+        kv = self.kv[:, :, :, :, : self.length + room].repeat(1, 1, batch_size, 1, 1, 1)
+        return KVCache(kv, self.length)
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store k and v (B, n_head, T, C / n_head) of the new tokens; return those of all tokens so far."""
@@ -50,27 +58,18 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         B, T, C = x.shape
         qkv = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head)
-        drops = self.training and self.attn_dropout > 0
-        if drops and dropout.is_for(x):
-            return self._project(dropout.attention(qkv, self.attn_dropout))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        mask = None
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
-            # several new tokens after cached ones: each sees the cached ones, and the new ones up to itself
-            if 1 < T < k.size(2):
+        if k.size(2) == T:
+            y = attention(q, k, v, self.attn_dropout if self.training else 0.0)
+        else:  # new tokens after cached ones: each sees the cached ones, and the new ones up to itself
+            mask = None
+            if T > 1:
                 mask = torch.ones(T, k.size(2), dtype=torch.bool, device=x.device).tril(k.size(2) - T)
-        y = F.scaled_dot_product_attention(
-            q, k, v,
-            attn_mask=mask,
-            dropout_p=self.attn_dropout if drops else 0.0,
-            is_causal=mask is None and T > 1,
-        )  # fmt: skip
-        return self._project(y.transpose(1, 2))
-
-    def _project(self, y: Tensor) -> Tensor:
-        """What all heads found, (B, T, n_head, C / n_head), back into the residual stream, (B, T, C)."""
-        return dropout.dropout(self.c_proj(y.flatten(2)), self.resid_dropout, self.training)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        y = self.c_proj(y.transpose(1, 2).flatten(2))
+        return dropout.dropout(y, self.resid_dropout, self.training)
 
 
 class MLP(nn.Module):
@@ -196,7 +195,7 @@ class GPT(LanguageModel):
         return self.transformer.h
 
     def new_cache(self, batch_size: int) -> "KVCache":
-        return KVCache(self, batch_size)
+        return KVCache.of(self, batch_size)
 
     def hidden(self, idx: Tensor, cache: Cache | None = None, table: Tensor | None = None) -> Tensor:
         length = self.require_room(idx, cache)

@@ -18,6 +18,9 @@ class Cache(Protocol):
 
     length: int  # of these tokens
 
+    def repeated(self, batch_size: int, room: int) -> "Cache":
+        """A cache of this many texts that all begin with the one text of this cache, each with room for more tokens."""
+
 
 class LanguageModel(nn.Module, ABC):
     """A causal language model, as training, measuring and sampling know it.

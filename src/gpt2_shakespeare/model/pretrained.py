@@ -1,6 +1,7 @@
 """Any causal language model that transformers builds, from a folder in Hugging Face format: never with code from there."""
 
 import contextlib
+import copy
 import io
 import json
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from gpt2_shakespeare import disk
 from gpt2_shakespeare.errors import printable
 from gpt2_shakespeare.model import pretrained_checks as checks
 from gpt2_shakespeare.model import weights
+from gpt2_shakespeare.model.attention import use_in_transformers
 from gpt2_shakespeare.model.config import ModelError
 from gpt2_shakespeare.model.files import CONFIG
 from gpt2_shakespeare.model.language_model import Cache, LanguageModel
@@ -34,6 +36,11 @@ class HuggingFaceCache:
 
         self.kv = DynamicCache(config=config)
         self.length = 0
+
+    def repeated(self, batch_size: int, room: int) -> "HuggingFaceCache":
+        found = copy.deepcopy(self)
+        found.kv.batch_repeat_interleave(batch_size)
+        return found
 
 
 class Pretrained(LanguageModel):
@@ -60,6 +67,7 @@ class Pretrained(LanguageModel):
         self.head = None if head.weight is embedding.weight else head
         self._block_size = checks.positions(net.config)
         checks.require_plain_head(net, self)
+        use_in_transformers(net)
 
     # --- its parts -------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--way", choices=sorted({row.way for row in rows}), required=True)
     args = parser.parse_args()
     at = paths.Paths(settings.scale)
-    machine = runtime.start(settings.at_scale.runtime)
+    machine = runtime.start(settings.at_scale.runtime.for_evaluation())
     for folder in at.model(
         args.row, 0
     ).parent.iterdir():  # of a seed that is no longer listed; DVC's cache keeps it
@@ -34,7 +34,7 @@ def main() -> None:
     encoding = tokenizer.load(at.tokenizer)
     tokens = {part: load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev", "val")}
     vocabulary = tokenizer.spelled(encoding)
-    with conditions(at.log(f"evaluate_adapting-{args.row}-{args.way}"), machine):
+    with conditions(at.log(f"evaluate_adapting-{args.row}-{args.way}"), machine), machine.autocast():
         losses, result = adapted(models, vocabulary, tokens, args.way)
     result |= {f"{part}_loss": float(each.mean()) for part, each in losses.items()}
     result |= kinds.split_losses(losses["val"], kinds.kinds(encoding, tokens["val"], tokens["train"]))

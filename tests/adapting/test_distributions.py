@@ -51,6 +51,15 @@ def test_learning_helps_on_a_text_with_habits_and_leaves_the_model_as_it_was():
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
+def test_in_bf16_the_weights_learn_as_in_fp32():
+    model = gpt()
+    learning = [(Dynamic(3e-3, 0.0), Statistics(model, TRAIN))]
+    exact = dynamic_losses([model], HABIT, learning)
+    assert exact[-50:].mean() < exact_losses(model, HABIT)[-50:].mean() - 0.2
+    with torch.autocast("cpu", torch.bfloat16):
+        assert dynamic_losses([model], HABIT, learning).mean() == pytest.approx(exact.mean(), abs=0.03)
+
+
 def test_the_future_changes_nothing_before_it_and_two_runs_agree():
     model = gpt()
     learning = [(Dynamic(1e-3, 0.003), Statistics(model, TRAIN))]

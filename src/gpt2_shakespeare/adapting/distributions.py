@@ -22,7 +22,7 @@ from gpt2_shakespeare.tokens.files import DataError, Tokens
 
 RATES = (3e-5, 1e-4, 3e-4)  # of a step, in root mean squares of the gradients
 DECAYS = (0.0, 0.01)  # the part of the way back to the trained weights
-STATISTICS_WINDOWS = 100  # of train, for the root mean squares
+STATISTICS_WINDOWS, STATISTICS_TOKENS = 100, 25_600  # at most, of train, for the root mean squares
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Statistics:
         starts = window_starts(len(train), size, size)
         if not len(starts):
             raise DataError(f"train has {len(train)} tokens, too few for one window of block_size {size}")
-        places = np.linspace(0, len(starts) - 1, min(len(starts), STATISTICS_WINDOWS)).round().astype(int)
+        count = min(len(starts), STATISTICS_WINDOWS, max(1, STATISTICS_TOKENS // size))
+        places = np.linspace(0, len(starts) - 1, count).round().astype(int)
         model.eval()
         parameters = list(model.parameters())
         squares = [torch.zeros_like(each) for each in parameters]
@@ -130,6 +131,7 @@ def _step(
                 back = (root * (dynamic.decay / statistics.mean)).clamp_(max=1)
                 parameter.add_((start - parameter).mul_(back))
             parameter.sub_(gradient.div_(root + statistics.mean), alpha=dynamic.rate)
+    torch.clear_autocast_cache()  # of the former weights in autocast's precision
 
 
 def dynamic_losses(

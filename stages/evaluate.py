@@ -15,7 +15,7 @@ from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.corpus import bits_per_char
 from gpt2_shakespeare.tokens.files import Tokens, load_tokens
 
-LOSSES = ("train_loss", "dev_loss", "val_loss", "val_loss_reference")
+LOSSES = ("train_loss", "dev_loss", "val_loss", "val_loss_reference")  # of the best step and of the last one
 OTHER_TOKENS = 16_384  # of each other text: more changes the second decimal
 
 
@@ -38,7 +38,8 @@ def main() -> None:
 
     out = at.evaluation(row.name, seed)
     with conditions(at.log(f"evaluate-{out.stem}"), machine), machine.autocast():
-        result, each = measure(model, tokens)
+        protocol = settings.at_scale.tokenizer.source != "base"  # else no figure of the reference compares
+        result, each = measure(model, tokens, protocol)
         result |= kinds.split_losses(each["val"], masks)
         base = load_model(at.base).to(machine.device)
         if model.block_size >= base.block_size:
@@ -46,8 +47,10 @@ def main() -> None:
         result |= names.measure(model)
         if row.trained:
             last = folder / paths.LAST  # there only if the best weights are of an earlier step
-            ended = measure(load_model(last).to(machine.device), tokens)[0] if last.is_dir() else result
-            result |= {f"{name}_last": ended[name] for name in LOSSES}
+            ended = (
+                measure(load_model(last).to(machine.device), tokens, protocol)[0] if last.is_dir() else result
+            )
+            result |= {f"{name}_last": ended[name] for name in LOSSES if name in ended}
             result |= training_facts(folder)
     corpus = disk.read_json(at.corpus_facts)
     result["bits_per_char"] = bits_per_char(
@@ -60,12 +63,13 @@ def main() -> None:
 
 
 def measure(
-    model: LanguageModel, tokens: dict[str, Tokens]
+    model: LanguageModel, tokens: dict[str, Tokens], protocol: bool
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Exact losses of train, dev and val, and val's by the reference's protocol, in nats per token; and each token's."""
+    """Exact losses of train, dev and val, in nats per token, if asked for val's by the reference's protocol, and each token's."""
     each = {part: losses.exact_losses(model, tokens[part]) for part in tokens}
     result = {f"{part}_loss": float(values.mean()) for part, values in each.items()}
-    result["val_loss_reference"] = losses.reference_loss(model, tokens["val"])
+    if protocol:
+        result["val_loss_reference"] = losses.reference_loss(model, tokens["val"])
     return result, each
 
 

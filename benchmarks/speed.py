@@ -56,6 +56,7 @@ WORKS: dict[str, tuple[str, dict]] = {
     "step-124m-256": ("step", {"shape": GPT2, "block_size": 256, "batch_size": 8, "micro_batches": 4, "steps": 1}),
     "step-124m-1024": ("step", {"shape": GPT2, "block_size": 1024, "batch_size": 2, "micro_batches": 4, "steps": 1}),
     "step-135m-256": ("step", {"shape": SMOLLM2, "block_size": 256, "batch_size": 8, "micro_batches": 1, "steps": 2}),
+    "api-124m-256": ("api", {"shape": GPT2, "block_size": 256, "batch_size": 8, "micro_batches": 1, "steps": 3}),
     "loop-7m": ("loop", {"shape": SMALL, "block_size": 256, "batch_size": 4, "steps": 60}),
     "sample-1": ("sampling", {"shape": GPT2, "batch_size": 1}),
     "sample-32": ("sampling", {"shape": GPT2, "batch_size": 32}),
@@ -66,7 +67,7 @@ WORKS: dict[str, tuple[str, dict]] = {
 # What the picture calls them, and the sides
 NAMES = {
     "step-7m": "training\nstep, 7 M\nT = 256", "step-124m-256": "training\nstep, 124 M\nT = 256",
-    "step-124m-1024": "training\nstep, 124 M\nT = 1024", "step-135m-256": "training\nstep, 135 M\nT = 256",
+    "step-124m-1024": "training\nstep, 124 M\nT = 1024", "step-135m-256": "training\nstep, 135 M\nT = 256", "api-124m-256": "a loop of\none's own\n124 M",
     "sample-135m-1": "sampling\n1 text\n135 M", "sample-135m-32": "sampling\n32 texts\n135 M", "loop-7m": "60 steps by\nthe Trainers\n7 M",
     "sample-1": "sampling\n1 text\n124 M", "sample-32": "sampling\n32 texts\n124 M", "exact": "exact loss\n124 M",
 }  # fmt: skip
@@ -131,6 +132,11 @@ def step(side: str, machine: runtime.Runtime, *, shape, block_size, batch_size, 
         "tokens_per_s": speed,
         "gflop_per_s": speed * gflop_per_token(shape, block_size),
     }
+
+
+def api(side: str, machine: runtime.Runtime, **arguments: Any) -> dict:
+    """A step by a plain loop of a user's own: nothing of this project but the package, the model and its loss."""
+    return step(side, machine, **arguments)
 
 
 def gflop_per_token(shape: dict, block_size: int) -> float:
@@ -257,6 +263,7 @@ def wait() -> None:
 KINDS: dict[str, tuple[Callable[..., dict], tuple[str, ...]]] = {
     "matrix": (matrix, SIDES[:1]),
     "step": (step, SIDES),
+    "api": (api, SIDES[:2]),
     "loop": (loop, SIDES[:3]),
     "sampling": (sampling, SIDES[:3]),
     "exact": (exact, SIDES[:3]),
@@ -267,8 +274,13 @@ def measure(work: str, side: str, settings: schema.Runtime) -> dict:
     """One side of one work, in this process."""
     kind, arguments = WORKS[work]
     if side == "plain":  # Hugging Face's as it is
-        runtime._keep_memory = lambda: None
-    machine = runtime.start(settings)
+        runtime.keep_memory = lambda: None
+    if kind == "api":  # a user's own: threads and autocast, and no runtime.start
+        torch.set_num_threads(settings.threads)
+        precision = {"bf16": torch.bfloat16, "fp32": torch.float32}[settings.precision]
+        machine = runtime.Runtime(torch.device("cpu"), precision, settings.threads, compile=False)
+    else:
+        machine = runtime.start(settings)
     found = KINDS[kind][0](side, machine, **arguments)
     peak = torch.cuda.max_memory_allocated() / 2**20 if machine.device.type == "cuda" else None
     return found | {"peak_mib": peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}

@@ -25,12 +25,7 @@ def main() -> None:
     at = paths.Paths(settings.scale)
     machine = runtime.start(settings.at_scale.runtime.for_evaluation())
     folder = at.model(row.name, seed)
-
-    def loaded(folder: Path) -> LanguageModel:
-        with machine.autocast(enabled=False):  # loading compares figures in fp32
-            return load_model(folder).to(machine.device)
-
-    model = loaded(folder)
+    model = load_model(folder).to(machine.device)
     tokens = {part: load_tokens(at.tokens(part), model.vocab_size) for part in ("train", "dev", "val")}
     others = {
         file.stem: load_tokens(file, model.vocab_size) for file in sorted(at.other_tokens.glob("*.npy"))
@@ -46,13 +41,15 @@ def main() -> None:
         protocol = settings.at_scale.tokenizer.source != "base"  # else no figure of the reference compares
         result, each = measure(model, tokens, protocol)
         result |= kinds.split_losses(each["val"], masks)
-        base = loaded(at.base)
+        base = load_model(at.base).to(machine.device)
         if model.block_size >= base.block_size:
             result |= Forgetting(base, others, OTHER_TOKENS).measure(model)
         result |= names.measure(model)
         if row.trained:
             last = folder / paths.LAST  # there only if the best weights are of an earlier step
-            ended = measure(loaded(last), tokens, protocol)[0] if last.is_dir() else result
+            ended = (
+                measure(load_model(last).to(machine.device), tokens, protocol)[0] if last.is_dir() else result
+            )
             result |= {f"{name}_last": ended[name] for name in LOSSES if name in ended}
             result |= training_facts(folder)
     corpus = disk.read_json(at.corpus_facts)

@@ -66,6 +66,12 @@ def test_a_saved_model_is_what_was_saved_for_us_and_for_transformers(tmp_path, k
     assert (tmp_path / "again" / "config.json").read_bytes() == first
 
 
+def test_a_model_can_be_loaded_where_bf16_is_on(tmp_path):
+    saved(tmp_path, "llama", hidden_size=512, initializer_range=0.9)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Pretrained.from_pretrained(tmp_path).block_size == 32
+
+
 def test_a_gpt2_has_the_same_losses_as_in_our_own_class(tmp_path):
     saved(tmp_path, "gpt2")
     text = tiny.tokens(200)

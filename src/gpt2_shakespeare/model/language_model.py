@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gpt2_shakespeare import runtime
 from gpt2_shakespeare.model.config import ModelError
 from gpt2_shakespeare.model.loss import Candidates, linear_cross_entropy
 
@@ -124,6 +125,7 @@ class LanguageModel(nn.Module, ABC):
 
         With candidates it is an estimate: the softmax is over a sample of the token types.
         """
+        runtime.keep_memory()
         types = log_weights = None
         if self.candidates:
             types, log_weights, idx, targets = self.candidates.draw(idx, targets)

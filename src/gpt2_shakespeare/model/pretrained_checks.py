@@ -124,10 +124,11 @@ def require_plain_head(net: "PreTrainedModel", model: "Pretrained") -> None:
     net.eval()
     n = min(16, model.block_size)
     idx = (torch.arange(2 * n, device=model.device).view(2, n) * 7919) % model.vocab_size
-    theirs = net(input_ids=idx, use_cache=False).logits
-    hidden = model.hidden(idx)
-    ours = F.linear(hidden, model.table())
-    earlier = model.hidden(idx[:, : n - 1])
+    with torch.autocast(model.device.type, enabled=False):  # whatever the caller computes in
+        theirs = net(input_ids=idx, use_cache=False).logits
+        hidden = model.hidden(idx)
+        ours = F.linear(hidden, model.table())
+        earlier = model.hidden(idx[:, : n - 1])
     net.train(was_training)
     if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
         scales = [key for key in ("logit_scale", "logits_scaling") if hasattr(net.config, key)]

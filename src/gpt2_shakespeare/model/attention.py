@@ -49,6 +49,7 @@ def attention(
         and not torch.compiler.is_compiling()
         and (probability or q.dtype == torch.bfloat16)
     ):
+        k, v = k.to(q.dtype), v.to(q.dtype)  # a cache has those of the weights
         return _Attention.apply(q, k, v, probability, q.size(-1) ** -0.5 if scale is None else scale)
     return F.scaled_dot_product_attention(
         q, k, v, dropout_p=probability, is_causal=q.size(2) > 1, scale=scale, enable_gqa=q.size(1) != k.size(1)

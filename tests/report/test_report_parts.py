@@ -4,7 +4,20 @@ import json
 
 import pytest
 from made_up import (
-    MODELS, ROWS, TRAINED, add_row, change, figures, file, fill, line, metrics, params, part, put, token_losses,
+    MODELS,
+    ROWS,
+    TRAINED,
+    add_row,
+    change,
+    figures,
+    file,
+    fill,
+    line,
+    metrics,
+    params,
+    part,
+    put,
+    token_losses,
 )  # fmt: skip
 
 from gpt2_shakespeare.report.losses import PARTS
@@ -142,7 +155,7 @@ def test_one_seed_has_an_interval_over_the_text_alone():
     )  # the same in one half
     write(params())
     found = differences(at)
-    assert found["finetune less scratch"] == ["-0.500", "–", r"-0.500 to -0.500 **\***"]
+    assert found["finetune less scratch"] == ["-0.500", "–", "-0.500 to -0.500"]
     gap, seeds, text = found["finetune_lora less finetune"]
     low, high = map(float, text.split(" to "))
     assert (gap, seeds) == (
@@ -164,7 +177,16 @@ def test_the_interval_over_seeds_by_hand():
     write(params(seeds=(1, 2, 3)))
     # 0.01 ± 4.303 * 0.1 / sqrt(3)
     assert differences(at)["finetune_lora less finetune"][:2] == ["+0.010 ± 0.100", "-0.238 to +0.258"]
-    assert differences(at)["finetune less scratch"][1] == r"-0.500 to -0.500 **\***"
+    assert differences(at)["finetune less scratch"] == [r"-0.500 ± 0.000 **\***", *["-0.500 to -0.500"] * 2]
+
+
+def test_what_only_one_interval_says_is_not_marked():
+    at = fill(seeds=(1, 2, 3))
+    for seed in (1, 2, 3):
+        token_losses(at, "finetune", seed, [4.4 + 3 * (-1) ** (n // 4) for n in range(200)])
+    write(params(seeds=(1, 2, 3)))
+    gap, seeds, text = differences(at)["finetune less scratch"]
+    assert seeds == "-0.500 to -0.500" and text.split(" to ")[1].startswith("+") and "*" not in gap
 
 
 def test_without_losses_by_token_a_row_is_not_compared_over_text():

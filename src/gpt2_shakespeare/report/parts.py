@@ -11,7 +11,7 @@ from gpt2_shakespeare.report.registry import KINDS
 from gpt2_shakespeare.report.table import by_row
 
 DIFFERENCE, SEEDS, TEXT = "Difference", "95 % over seeds", "95 % over text"
-MARK = r" **\***"  # of an interval without 0
+MARK = r" **\***"  # of a difference of which neither interval holds 0
 
 
 def kinds(losses: Losses) -> pd.DataFrame | None:
@@ -36,20 +36,21 @@ def differences(losses: Losses) -> pd.DataFrame:
     lines = []
     for one, other in pairs:
         gaps = other.evaluations["val_loss"] - one.evaluations["val_loss"]  # seed by seed
-        tokens = None
+        seeds, text = intervals.over_seeds(gaps), None
         if one.tokens is not None and other.tokens is not None and len(one.tokens) == len(other.tokens):
-            tokens = intervals.over_text(other.tokens - one.tokens)
+            text = intervals.over_text(other.tokens - one.tokens)
         spread = f" ± {gaps.std():.3f}" if len(gaps) > 1 else ""
+        mark = MARK if _beyond_zero(seeds) and _beyond_zero(text) else ""
         lines.append(
-            {DIFFERENCE: f"{gaps.mean():+.3f}{spread}"}
-            | {SEEDS: _interval(intervals.over_seeds(gaps)), TEXT: _interval(tokens)}
+            {DIFFERENCE: f"{gaps.mean():+.3f}{spread}{mark}", SEEDS: _interval(seeds), TEXT: _interval(text)}
         )
     names = [f"{other.name} less {one.name}" for one, other in pairs]
     return pd.DataFrame(lines, columns=[DIFFERENCE, SEEDS, TEXT], index=pd.Index(names, name="Rows"))
 
 
+def _beyond_zero(interval: intervals.Interval | None) -> bool:
+    return interval is not None and not interval[0] <= 0 <= interval[1]
+
+
 def _interval(interval: intervals.Interval | None) -> str:
-    if interval is None:
-        return shown(None)
-    low, high = interval
-    return f"{low:+.3f} to {high:+.3f}" + ("" if low <= 0 <= high else MARK)
+    return shown(None) if interval is None else f"{interval[0]:+.3f} to {interval[1]:+.3f}"

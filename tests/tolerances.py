@@ -94,7 +94,7 @@ FIGURES: dict[str, Tolerance] = {
 
 # Heading in a page -> the column of which it shows values, or means over the seeds.
 HEADINGS: dict[str, str] = {
-    r"Train|Dev|Val .*": "val_loss",
+    r"Train|Dev|Val .*|Difference|95 % over (seeds|text)": "val_loss",
     r"Reference|Passes|Parameters": "",
     r"Perplexity": "perplexity",
     r"Bits/char": "bits_per_char",

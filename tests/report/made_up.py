@@ -3,11 +3,14 @@
 import copy
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
+from safetensors.numpy import save_file
 
 from gpt2_shakespeare.params import Params, Row, parse
 from gpt2_shakespeare.paths import Paths
@@ -184,11 +187,17 @@ def fill(
             put(file(at, row.name, seed), evaluation(row, nth))
             if row.trained:
                 put(at.history(row.name, seed), history(row.name, nth))
+                token_losses(at, row.name, seed, [VAL.get(row.name, 4.25) + 0.02 * nth] * 200)
             if row.has_model:
                 put(at.texts(row.name, seed), texts(nth))
         if row.has_model:
             put(at.decoding(row.name), grid())
     return at
+
+
+def token_losses(at: Paths, row: str, seed: int, values: Sequence[float]) -> None:
+    """Losses of the tokens of val."""
+    save_file({"val": np.array(values, dtype=np.float64)}, at.token_losses(row, seed))
 
 
 def metrics(at: Paths) -> dict[str, dict[str, float]]:

@@ -3,7 +3,22 @@
 import json
 
 import pytest
-from made_up import MODELS, ROWS, TRAINED, add_row, change, figures, file, fill, metrics, params, part, put
+from made_up import (
+    MODELS,
+    ROWS,
+    TRAINED,
+    add_row,
+    change,
+    figures,
+    file,
+    fill,
+    line,
+    metrics,
+    params,
+    part,
+    put,
+    token_losses,
+)  # fmt: skip
 
 from gpt2_shakespeare.report.losses import PARTS
 from gpt2_shakespeare.report.registry import KINDS, OTHER_TEXTS
@@ -128,22 +143,60 @@ def test_the_probability_of_a_name_is_in_the_table():
     assert lines["finetune"][-1] == "–"
 
 
-def test_one_seed_has_no_spread():
+def differences(at) -> dict[str, list[str]]:
+    return part(at, "Differences and their spread")[1]
+
+
+def test_one_seed_has_an_interval_over_the_text_alone():
     at = fill()
+    token_losses(at, "finetune", 1337, [4.4 + 0.1 * (-1) ** n for n in range(200)])  # its mean is 4.4
+    token_losses(
+        at, "finetune_lora", 1337, [4.3 + (n < 100) * 0.2 for n in range(200)]
+    )  # the same in one half
     write(params())
-    assert "One seed only" in part(at, "Differences and their spread")[0]
+    found = differences(at)
+    assert found["finetune less scratch"] == ["-0.500", "–", "-0.500 to -0.500"]
+    gap, seeds, text = found["finetune_lora less finetune"]
+    low, high = map(float, text.split(" to "))
+    assert (gap, seeds) == (
+        "-0.100",
+        "–",
+    ) and -0.1 < low < 0 < high < 0.1  # val_loss has another mean than the tokens
 
 
-def test_a_difference_larger_than_its_spread_is_marked():
+def test_two_seeds_have_a_spread_and_no_interval_over_seeds():
+    at = fill(seeds=(1, 2))
+    write(params(seeds=(1, 2)))
+    assert differences(at)["finetune less scratch"][:2] == ["-0.500 ± 0.000", "–"]
+
+
+def test_the_interval_over_seeds_by_hand():
     at = fill(seeds=(1, 2, 3))
     for seed, loss in zip((1, 2, 3), (4.31, 4.43, 4.55), strict=True):  # finetune has 4.40, 4.42, 4.44
         change(at.evaluation("finetune_lora", seed), val_loss=loss)
     write(params(seeds=(1, 2, 3)))
-    lines = part(at, "Differences and their spread")[1]
-    names = TRAINED[1:]
-    cells = dict(zip(names, lines["finetune"], strict=True))
-    assert cells["finetune_lora"] == "+0.010 ± 0.100"
-    assert dict(zip(names, lines["scratch"], strict=True))["finetune"] == "-0.500 ± 0.000 **\\***"
+    # 0.01 ± 4.303 * 0.1 / sqrt(3)
+    assert differences(at)["finetune_lora less finetune"][:2] == ["+0.010 ± 0.100", "-0.238 to +0.258"]
+    assert differences(at)["finetune less scratch"] == [r"-0.500 ± 0.000 **\***", *["-0.500 to -0.500"] * 2]
+
+
+def test_what_only_one_interval_says_is_not_marked():
+    at = fill(seeds=(1, 2, 3))
+    for seed in (1, 2, 3):
+        token_losses(at, "finetune", seed, [4.4 + 3 * (-1) ** (n // 4) for n in range(200)])
+    write(params(seeds=(1, 2, 3)))
+    gap, seeds, text = differences(at)["finetune less scratch"]
+    assert seeds == "-0.500 to -0.500" and text.split(" to ")[1].startswith("+") and "*" not in gap
+
+
+def test_without_losses_by_token_a_row_is_not_compared_over_text():
+    at = fill()
+    at.token_losses("finetune", 1337).unlink()
+    token_losses(at, "scratch", 1337, [4.9] * 300)  # of another text
+    write(params())
+    assert differences(at)["finetune less scratch"][2] == "–"
+    assert differences(at)["finetune_lora less scratch"][2] == "–"
+    assert "not compared by token" in line(at, "finetune")[-1] and "not there" in line(at, "finetune")[-1]
 
 
 def test_with_one_trained_row_left_there_is_nothing_to_compare():

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
 from gpt2_shakespeare import disk
 from gpt2_shakespeare.errors import UserError
 
@@ -31,6 +35,27 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise ReportError(f"{path}: broken, not a JSON object")
     return facts
+
+
+def read_array(path: Path, name: str) -> np.ndarray:
+    """An array of finite numbers, (n,), from a file of safetensors.
+
+    Raises:
+        ReportError: the file is missing or can't be read, or it holds no such array.
+    """
+    try:
+        found = load_file(path)[name]
+    except FileNotFoundError:
+        raise ReportError(f"{path}: not there") from None
+    except OSError as error:
+        raise ReportError(f"{path}: can't be read: {error.strerror or error}") from None
+    except SafetensorError:
+        raise ReportError(f"{path}: broken, not a file of safetensors") from None
+    except KeyError:
+        raise ReportError(f"{path}: no {name} in it") from None
+    if found.ndim != 1 or not np.isfinite(found).all():
+        raise ReportError(f"{path}: {name} is not a list of finite numbers")
+    return found
 
 
 def is_number(value: Any) -> bool:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from gpt2_shakespeare.params import Params, Row
 from gpt2_shakespeare.paths import Paths
-from gpt2_shakespeare.report.files import ReportError, is_number, read_json
+from gpt2_shakespeare.report.files import ReportError, is_number, read_array, read_json
 from gpt2_shakespeare.report.notes import notes
 from gpt2_shakespeare.report.registry import KINDS, OTHER_TEXTS, PROJECT_CORPUS, PUBLISHED
 from gpt2_shakespeare.report.titles import title
@@ -58,6 +59,7 @@ class Result:
     row: Row
     evaluations: pd.DataFrame = field(default_factory=pd.DataFrame)  # one line per seed
     histories: dict[int, pd.DataFrame] = field(default_factory=dict)
+    tokens: np.ndarray | None = None  # of a trained row: val loss of each token, mean over the seeds
     problem: str = ""  # why the row is missing
     notes: tuple[str, ...] = ()
 
@@ -161,14 +163,25 @@ def _result(row: Row, params: Params, corpus: str) -> Result:
         which = f"seed {', '.join(missing)} of {', '.join(map(str, seeds))}: " if len(seeds) > 1 else ""
         return Result(row, problem=which + "; ".join(problems))
     evaluations = pd.DataFrame(tables.values(), index=list(tables))
-    found, histories = notes(row, evaluations, params, corpus), {}
+    found, histories, tokens = notes(row, evaluations, params, corpus), {}, None
     if row.trained:  # a base of our own has a history too, but of another corpus
         for seed in sorted(params.seeds):
             try:
                 histories[seed] = _history(at.history(row.name, seed))
             except ReportError as error:
                 found.append(f"no curve: {error}")
-    return Result(row, evaluations, histories, notes=tuple(found))
+        try:
+            tokens = _tokens(at, row, sorted(params.seeds))
+        except ReportError as error:
+            found.append(f"not compared by token: {error}")
+    return Result(row, evaluations, histories, tokens, notes=tuple(found))
+
+
+def _tokens(at: Paths, row: Row, seeds: list[int]) -> np.ndarray:
+    each = [read_array(at.token_losses(row.name, seed), "val") for seed in seeds]
+    if len({len(losses) for losses in each}) > 1:
+        raise ReportError(f"{at.token_losses(row.name, seeds[0])}: of another text than the other seeds'")
+    return np.mean(each, axis=0)
 
 
 def _file(at: Paths, row: Row, seed: int | None) -> Path:

@@ -5,7 +5,16 @@ from typing import Any
 import jinja2
 
 from gpt2_shakespeare.params import Params
-from gpt2_shakespeare.report import finding, forgetting, markdown, parts, registry, table, text_tables
+from gpt2_shakespeare.report import (
+    finding,
+    forgetting,
+    intervals,
+    markdown,
+    parts,
+    registry,
+    table,
+    text_tables,
+)
 from gpt2_shakespeare.report.losses import Losses
 from gpt2_shakespeare.report.texts import Texts
 
@@ -35,6 +44,9 @@ def results(losses: Losses) -> str:
         forgotten=forgetting.table(losses),
         matched=forgetting.matched(losses),
         differences=parts.differences(losses),
+        least_seeds=intervals.LEAST_SEEDS,
+        blocks=intervals.BLOCKS,
+        draws=intervals.DRAWS,
     )
 
 

@@ -1,13 +1,17 @@
-"""Tables beside the main one: val loss by kind of token, and which rows differ by more than their seeds do."""
+"""Tables beside the main one: val loss by kind of token, and by how much rows differ."""
+
+import itertools
 
 import pandas as pd
 
+from gpt2_shakespeare.report import intervals
 from gpt2_shakespeare.report.losses import Losses
 from gpt2_shakespeare.report.markdown import shown
 from gpt2_shakespeare.report.registry import KINDS
 from gpt2_shakespeare.report.table import by_row
 
-MARK = r" **\***"  # of a difference of more than two standard deviations
+DIFFERENCE, SEEDS, TEXT = "Difference", "95 % over seeds", "95 % over text"
+MARK = r" **\***"  # of a difference of which neither interval holds 0
 
 
 def kinds(losses: Losses) -> pd.DataFrame | None:
@@ -25,17 +29,28 @@ def kinds(losses: Losses) -> pd.DataFrame | None:
     return by_row(lines, losses)
 
 
-def differences(losses: Losses) -> pd.DataFrame | None:
-    """Val loss of the row that names the column less that of the row at the left, seed by seed; None with a single seed."""
-    if len(losses.params.seeds) < 2:
-        return None
+def differences(losses: Losses) -> pd.DataFrame:
+    """Every two trained rows: the difference of their val losses, and its intervals over seeds and text, as strings."""
     trained = [result for result in losses.results if result.row.trained and not result.problem]
-    table = pd.DataFrame(
-        "", index=[result.name for result in trained[:-1]], columns=[result.name for result in trained[1:]]
-    )
-    for number, left in enumerate(trained[:-1]):
-        for above in trained[number + 1 :]:
-            gaps = above.evaluations["val_loss"] - left.evaluations["val_loss"]  # seed by seed
-            marked = MARK if abs(gaps.mean()) > 2 * gaps.std() else ""
-            table.loc[left.name, above.name] = f"{gaps.mean():+.3f} ± {gaps.std():.3f}{marked}"
-    return table
+    pairs = list(itertools.combinations(trained, 2))
+    lines = []
+    for one, other in pairs:
+        gaps = other.evaluations["val_loss"] - one.evaluations["val_loss"]  # seed by seed
+        seeds, text = intervals.over_seeds(gaps), None
+        if one.tokens is not None and other.tokens is not None and len(one.tokens) == len(other.tokens):
+            text = intervals.over_text(other.tokens - one.tokens)
+        spread = f" ± {gaps.std():.3f}" if len(gaps) > 1 else ""
+        mark = MARK if _beyond_zero(seeds) and _beyond_zero(text) else ""
+        lines.append(
+            {DIFFERENCE: f"{gaps.mean():+.3f}{spread}{mark}", SEEDS: _interval(seeds), TEXT: _interval(text)}
+        )
+    names = [f"{other.name} less {one.name}" for one, other in pairs]
+    return pd.DataFrame(lines, columns=[DIFFERENCE, SEEDS, TEXT], index=pd.Index(names, name="Rows"))
+
+
+def _beyond_zero(interval: intervals.Interval | None) -> bool:
+    return interval is not None and not interval[0] <= 0 <= interval[1]
+
+
+def _interval(interval: intervals.Interval | None) -> str:
+    return shown(None) if interval is None else f"{interval[0]:+.3f} to {interval[1]:+.3f}"

@@ -1,9 +1,11 @@
 """Losses of one model, in the precision of evaluation whatever it was trained in. No training reads val."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from stage import conditions, row_and_seed, stage
+from progress import working
 from safetensors.numpy import save_file
 
 from gpt2_shakespeare import disk, params, paths, runtime
@@ -37,16 +39,23 @@ def main() -> None:
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
     out = at.evaluation(row.name, seed)
-    with conditions(at.log(f"evaluate-{out.stem}"), machine), machine.autocast():
-        result, each = measure(model, tokens)
+    last = folder / paths.LAST  # there only if the best weights are of an earlier step
+    parts = len(tokens) + 1
+    with (
+        conditions(at.log(f"evaluate-{out.stem}"), machine),
+        machine.autocast(),
+        working(f"evaluate {out.stem}", parts * (1 + last.is_dir()) + 2) as done,
+    ):
+        result, each = measure(model, tokens, done)
         result |= kinds.split_losses(each["val"], masks)
         base = load_model(at.base).to(machine.device)
         if model.block_size >= base.block_size:
             result |= Forgetting(base, others, OTHER_TOKENS).measure(model)
+        done()
         result |= names.measure(model)
+        done()
         if row.trained:
-            last = folder / paths.LAST  # there only if the best weights are of an earlier step
-            ended = measure(load_model(last).to(machine.device), tokens)[0] if last.is_dir() else result
+            ended = measure(load_model(last).to(machine.device), tokens, done)[0] if last.is_dir() else result
             result |= {f"{name}_last": ended[name] for name in LOSSES}
             result |= training_facts(folder)
     corpus = disk.read_json(at.corpus_facts)
@@ -60,12 +69,20 @@ def main() -> None:
 
 
 def measure(
-    model: LanguageModel, tokens: dict[str, Tokens]
+    model: LanguageModel, tokens: dict[str, Tokens], done: Callable[[], object]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Exact losses of train, dev and val, and val's by the reference's protocol, in nats per token; and each token's."""
-    each = {part: losses.exact_losses(model, tokens[part]) for part in tokens}
+    """Exact losses of train, dev and val, and val's by the reference's protocol, in nats per token; and each token's.
+
+    Args:
+        done: called after each of the four.
+    """
+    each = {}
+    for part in tokens:
+        each[part] = losses.exact_losses(model, tokens[part])
+        done()
     result = {f"{part}_loss": float(values.mean()) for part, values in each.items()}
     result["val_loss_reference"] = losses.reference_loss(model, tokens["val"])
+    done()
     return result, each
 
 

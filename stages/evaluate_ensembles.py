@@ -2,6 +2,7 @@
 
 import numpy as np
 from stage import collect, no_arguments, stage
+from progress import each
 from safetensors.numpy import load_file
 
 from gpt2_shakespeare import disk, params, paths
@@ -24,9 +25,9 @@ def main() -> None:
     paths.fresh(at.ensembles)
     if len(settings.seeds) < 2:
         return  # no ensemble: the report shows its rows as missing
-    for row in settings.ensembles:
+    for row in each(settings.ensembles, "evaluate_ensembles"):
         losses = [load_file(at.token_losses(row.of, seed)) for seed in settings.seeds]
-        p = {part: np.mean([np.exp(-each[part]) for each in losses], axis=0) for part in ("dev", "val")}
+        p = {part: np.mean([np.exp(-one[part]) for one in losses], axis=0) for part in ("dev", "val")}
         result: dict[str, float] = {}
         if row.cached:
             cache = best_cache(tokens["dev"], p["dev"])

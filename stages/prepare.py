@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from stage import no_arguments, stage
+from progress import working
 
 from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.corpora import assets
@@ -14,6 +15,11 @@ from gpt2_shakespeare.tokens.files import save_tokens
 
 def main() -> None:
     no_arguments(__doc__)
+    with working("prepare"):
+        prepare()
+
+
+def prepare() -> None:
     settings = params.load()
     scale, at = settings.at_scale, paths.Paths(settings.scale)
     names = {"tinyshakespeare": assets.TINY_SHAKESPEARE.path, "plays": "plays.txt", "path": "corpus.txt"}

@@ -103,7 +103,7 @@ def opened_but_unlisted(project, notes):
         stage["cmd"].removeprefix("python "): [entry["path"] for entry in [*stage["deps"], *stage["outs"]]]
         for stage in lock.values()
     }
-    plumbing = ("params.yaml", "stages/stage.py", "src/gpt2_shakespeare/params", "src/gpt2_shakespeare/paths.py",
+    plumbing = ("params.yaml", "stages/stage.py", "stages/progress.py", "src/gpt2_shakespeare/params", "src/gpt2_shakespeare/paths.py",
                 "src/gpt2_shakespeare/disk.py", "src/gpt2_shakespeare/errors.py", "src/gpt2_shakespeare/__init__.py", ".checkpoints", "logs")  # fmt: skip
     found, seen = set(), set()
     for file in notes.iterdir():

@@ -50,10 +50,15 @@ def prepare() -> None:
         parts = split(encode(encoding, [corpus]), scale.model.block_size)
     for name, tokens in parts.items():
         save_tokens(at.tokens(name), tokens)
-    for folder, found in ((at.pretrain_tokens, pretrain), (at.other_tokens, other)):
+    for folder, found, why in (
+        (at.pretrain_tokens, pretrain, "The base of this scale is not pretrained here."),
+        (at.other_tokens, other, "This scale has no text of another kind than the corpus."),
+    ):
         paths.fresh(folder)
         for name, texts in found.items():
             save_tokens(folder / f"{name}.npy", encode(encoding, texts))
+        if not found:
+            disk.write_text(folder / paths.EMPTY, f"{why}\n")
     facts = {
         "corpus": scale.corpus,
         "vocab_size": encoding.n_vocab,

@@ -79,7 +79,9 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
         "WATCH_PROJECT": str(project),
         "PYTHONPATH": str(micro.ROOT / "tests/watch"),
     }
-    stages = ran(dvc(project, "repro", **watch))
+    said = dvc(project, "repro", **watch)
+    assert "is empty" not in said
+    stages = ran(said)
     assert stages[0] == "check" and stages[-1] == "report"
     assert len(stages) == len(set(stages)) == 39 + len(ADAPTING)
     assert set(results(project)) == {*BASELINES, "base", *ROWS, *ADAPTING}  # no ensemble of one seed

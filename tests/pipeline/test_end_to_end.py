@@ -95,6 +95,8 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
     for row in ("base/0", "scratch/1337", "finetune_lora/1337"):  # whole folders, which transformers opens
         made = {path.name for path in (project / "models/demo" / row).iterdir()}
         assert {"tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md"} <= made
+    adapter = project / "models/demo/finetune_lora/1337/adapter"
+    assert {path.name for path in adapter.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     assert not opened_but_unlisted(project, tmp_path)
 
 

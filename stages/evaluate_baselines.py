@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 from stage import no_arguments, stage
+from progress import working
 
 from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.adapting.mixture import Mixture
@@ -18,6 +19,11 @@ from gpt2_shakespeare.tokens.files import Tokens, load_tokens
 
 def main() -> None:
     no_arguments(__doc__)
+    with working("evaluate_baselines"):
+        measure()
+
+
+def measure() -> None:
     at = paths.Paths(params.load().scale)
     corpus = disk.read_json(at.corpus_facts)
     vocab_size = corpus["vocab_size"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 from stage import collect, no_arguments, stage
+from progress import each
 from safetensors.numpy import load_file
 
 from gpt2_shakespeare import disk, params, paths
@@ -22,11 +23,14 @@ def main() -> None:
     tokens = {part: load_tokens(at.tokens(part), corpus["vocab_size"]) for part in ("train", "dev", "val")}
     masks = kinds.kinds(tokenizer.load(at.tokenizer), tokens["val"], tokens["train"])
     paths.fresh(at.ensembles)
-    if len(settings.seeds) < 2:
-        return  # no ensemble: the report shows its rows as missing
-    for row in settings.ensembles:
+    if len(settings.seeds) < 2 or not settings.ensembles:
+        disk.write_text(
+            at.ensembles / paths.EMPTY, "No ensemble: params.yaml lists none, or one seed only.\n"
+        )
+        return  # the report shows its rows as missing
+    for row in each(settings.ensembles, "evaluate_ensembles"):
         losses = [load_file(at.token_losses(row.of, seed)) for seed in settings.seeds]
-        p = {part: np.mean([np.exp(-each[part]) for each in losses], axis=0) for part in ("dev", "val")}
+        p = {part: np.mean([np.exp(-one[part]) for one in losses], axis=0) for part in ("dev", "val")}
         result: dict[str, float] = {}
         if row.cached:
             cache = best_cache(tokens["dev"], p["dev"])

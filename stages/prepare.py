@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from stage import no_arguments, stage
+from progress import working
 
 from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.corpora import assets
@@ -14,6 +15,11 @@ from gpt2_shakespeare.tokens.files import save_tokens
 
 def main() -> None:
     no_arguments(__doc__)
+    with working("prepare"):
+        prepare()
+
+
+def prepare() -> None:
     settings = params.load()
     scale, at = settings.at_scale, paths.Paths(settings.scale)
     names = {"tinyshakespeare": assets.TINY_SHAKESPEARE.path, "plays": "plays.txt", "path": "corpus.txt"}
@@ -44,10 +50,15 @@ def main() -> None:
         parts = split(encode(encoding, [corpus]), scale.model.block_size)
     for name, tokens in parts.items():
         save_tokens(at.tokens(name), tokens)
-    for folder, found in ((at.pretrain_tokens, pretrain), (at.other_tokens, other)):
+    for folder, found, why in (
+        (at.pretrain_tokens, pretrain, "The base of this scale is not pretrained here."),
+        (at.other_tokens, other, "This scale has no text of another kind than the corpus."),
+    ):
         paths.fresh(folder)
         for name, texts in found.items():
             save_tokens(folder / f"{name}.npy", encode(encoding, texts))
+        if not found:
+            disk.write_text(folder / paths.EMPTY, f"{why}\n")
     facts = {
         "corpus": scale.corpus,
         "vocab_size": encoding.n_vocab,

@@ -4,6 +4,7 @@ import argparse
 import logging
 
 from stage import collect, stage, to_root
+from progress import working
 
 from gpt2_shakespeare.params import load
 from gpt2_shakespeare.paths import Paths
@@ -26,7 +27,9 @@ def main() -> None:
         collect(
             params, *(data / name for name in ("histories", "evaluation", "adapting", "texts", "decoding"))
         )
-        logging.info("report: %s", write(params) / TABLE_MD)
+        with working("report"):
+            folder = write(params)
+        logging.info("report: %s", folder / TABLE_MD)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """What one model writes: samples for the prompts of params.yaml, figures of its texts, and what it knows by heart."""
 
+from typing import Any
+
 import numpy as np
 from stage import conditions, row_and_seed, stage
+from progress import working
 
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.model import load_model
@@ -19,17 +22,22 @@ def main() -> None:
     jury = judge.Judge.read(at)
 
     out = at.texts(row.name, seed)
-    with conditions(at.log(f"texts-{out.stem}"), machine):
+    parts = {"train": jury.train, "val": jury.val}  # val is the control
+    if row.kind == "base":  # which may have read any of them, and the corpus too
+        parts |= {
+            file.stem: load_tokens(file, jury.encoding.n_vocab)
+            for file in sorted(at.other_tokens.glob("*.npy"))
+        }
+    others = [each for each in analysis.temperatures if each != settings.sample.temperature]
+    with (
+        conditions(at.log(f"texts-{out.stem}"), machine),
+        working(f"texts {out.stem}", 2 + len(parts) + len(others)) as done,
+    ):
         prompts, _ = judge.human(jury.val, analysis)
         texts = sampling.samples(model, prompts, analysis.max_new_tokens, **decoding, seed=analysis.seed)
         result = {**decoding, "figures": jury.figures(prompts, texts)}
+        done()
         length = analysis.prefix_tokens + analysis.recall_tokens
-        parts = {"train": jury.train, "val": jury.val}  # val is the control
-        if row.kind == "base":  # which may have read any of them, and the corpus too
-            parts |= {
-                file.stem: load_tokens(file, jury.encoding.n_vocab)
-                for file in sorted(at.other_tokens.glob("*.npy"))
-            }
         for part, tokens in parts.items():
             pieces = judge.cut(tokens, analysis.prefixes, length, part)
             prefixes, originals = np.split(pieces, [analysis.prefix_tokens], axis=1)
@@ -37,18 +45,18 @@ def main() -> None:
                 model, prefixes, analysis.recall_tokens, temperature=0, top_p=1, seed=analysis.seed
             )
             result[f"recall_{part}"] = jury.recall(greedy, originals)
+            done()
         result["samples"] = sampling.for_prompts(model, jury.encoding, settings.sample, jury.train)
-        result["other_temperatures"] = [  # one text a prompt
-            {"temperature": temperature} | text
-            for temperature in analysis.temperatures
-            if temperature != settings.sample.temperature
-            for text in sampling.for_prompts(
-                model,
-                jury.encoding,
-                settings.sample.model_copy(update={"temperature": temperature, "samples_per_prompt": 1}),
-                jury.train,
+        done()
+        cooler_and_hotter: list[dict[str, Any]] = []
+        for temperature in others:  # one text a prompt
+            changed = {"temperature": temperature, "samples_per_prompt": 1}
+            found = sampling.for_prompts(
+                model, jury.encoding, settings.sample.model_copy(update=changed), jury.train
             )
-        ]
+            cooler_and_hotter += [{"temperature": temperature} | text for text in found]
+            done()
+        result["other_temperatures"] = cooler_and_hotter
     judge.write(out, result)
 
 

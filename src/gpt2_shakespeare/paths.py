@@ -4,6 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+EMPTY = "EMPTY.txt"  # says why nothing else is in a folder: DVC warns of a folder without any file
+
 # Inside a model's folder, beside config.json and model.safetensors:
 HISTORY = "history.csv"  # losses at every evaluation, of our own base; those of a row are at Paths.history
 TRAINING = "training.json"  # how training ended

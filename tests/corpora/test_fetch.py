@@ -185,6 +185,16 @@ def test_what_a_cut_mirror_gave_the_next_source_continues(server, asset, tmp_pat
     assert path == "/f.txt" and wanted is not None
 
 
+def test_a_mirror_without_the_file_is_no_news(server, asset, tmp_path, caplog):
+    (tmp_path / "mirror").mkdir()
+    fetch([asset], tmp_path, mirrors=[str(tmp_path / "mirror")])
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    del server.files["/f.txt"]
+    (tmp_path / "f.txt").unlink()
+    with pytest.raises(AssetError, match="mirror/f.txt: No such file or directory; .*HTTP 404"):
+        fetch([asset], tmp_path, mirrors=[str(tmp_path / "mirror")])
+
+
 def test_a_damaged_file_in_a_mirror_is_reported_by_name(asset, tmp_path, caplog):
     mirror = tmp_path / "mirror"
     mirror.mkdir()

@@ -59,6 +59,7 @@ def test_download_prepare_and_base_hand_the_tokenizer_on(project):
     for name in ("check", "download", "prepare", "base"):
         done = stage(project, name)
         assert done.returncode == 0, done.stdout
+    assert os.listdir(project / "data/demo/pretrain") == ["EMPTY.txt"]  # DVC warns of a folder without files
     files = {"config.json", "source.json", "tokenizer.json", "tokenizer_config.json"}  # not the weights
     assert set(os.listdir(project / "data/demo/raw/base")) == files
     assert json.loads((project / "data/demo/raw/base/source.json").read_text()) == {"source": "path"}

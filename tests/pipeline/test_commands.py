@@ -54,6 +54,7 @@ ELSEWHERE = {
     r"dvc exp diff main <name>|gpt2-shakespeare evaluate FILE|dvc exp run -S scale=mini": "a name to be filled in",
     r"dvc commit -f scratch@scratch-1337": "follows a training without DVC",
     r"hf .*|pip download .*|python -m ensurepip": "the network",
+    r"dvc remote (add|modify) .*": "tests/pipeline/test_remotes.py",
     r"dvc exp push --no-cache": "pushes to git's remote",
     r"dvc gc --workspace": "asks before it deletes",
 }

@@ -79,7 +79,9 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
         "WATCH_PROJECT": str(project),
         "PYTHONPATH": str(micro.ROOT / "tests/watch"),
     }
-    stages = ran(dvc(project, "repro", **watch))
+    said = dvc(project, "repro", **watch)
+    assert "is empty" not in said
+    stages = ran(said)
     assert stages[0] == "check" and stages[-1] == "report"
     assert len(stages) == len(set(stages)) == 39 + len(ADAPTING)
     assert set(results(project)) == {*BASELINES, "base", *ROWS, *ADAPTING}  # no ensemble of one seed
@@ -93,6 +95,8 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
     for row in ("base/0", "scratch/1337", "finetune_lora/1337"):  # whole folders, which transformers opens
         made = {path.name for path in (project / "models/demo" / row).iterdir()}
         assert {"tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md"} <= made
+    adapter = project / "models/demo/finetune_lora/1337/adapter"
+    assert {path.name for path in adapter.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     assert not opened_but_unlisted(project, tmp_path)
 
 
@@ -103,7 +107,7 @@ def opened_but_unlisted(project, notes):
         stage["cmd"].removeprefix("python "): [entry["path"] for entry in [*stage["deps"], *stage["outs"]]]
         for stage in lock.values()
     }
-    plumbing = ("params.yaml", "stages/stage.py", "src/gpt2_shakespeare/params", "src/gpt2_shakespeare/paths.py",
+    plumbing = ("params.yaml", "stages/stage.py", "stages/progress.py", "src/gpt2_shakespeare/params", "src/gpt2_shakespeare/paths.py",
                 "src/gpt2_shakespeare/disk.py", "src/gpt2_shakespeare/errors.py", "src/gpt2_shakespeare/__init__.py", ".checkpoints", "logs")  # fmt: skip
     found, seen = set(), set()
     for file in notes.iterdir():

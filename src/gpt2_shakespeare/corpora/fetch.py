@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from gpt2_shakespeare.corpora.assets import Asset, AssetError
-from gpt2_shakespeare.corpora.transfer import Down, Refused, download, open_session, plain
+from gpt2_shakespeare.corpora.transfer import Absent, Down, Refused, download, open_session, plain
 from gpt2_shakespeare.disk import install, mismatch
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def obtain(
             log.debug("%s: fetched from %s", asset.path, address)
             return None
         except Refused as refusal:
-            if origin not in down:
+            if origin not in down and not isinstance(refusal, Absent):
                 log.warning("%s: %s", address, refusal)
             if isinstance(refusal, Down):
                 down[origin] = str(refusal)
@@ -175,7 +175,7 @@ def _copy(mirror: str, asset: Asset, part: Path) -> None:
     """Brings a file from a mirror's folder; it is checked where it lies, so that a damaged one costs no partial download.
 
     Raises:
-        Refused, Down: the mirror can't give the file.
+        Refused, Absent, Down: the mirror can't give the file.
         OSError: the copy can't be written.
     """
     try:
@@ -183,6 +183,8 @@ def _copy(mirror: str, asset: Asset, part: Path) -> None:
         if not folder.is_dir():
             raise Down(f"there is no folder {mirror}")
         wrong = mismatch(folder / asset.path, asset.sha256, asset.size)
+    except FileNotFoundError as error:
+        raise Absent(str(error.strerror)) from error
     except (OSError, RuntimeError, ValueError) as error:  # a RuntimeError where there is no such home
         raise Refused(getattr(error, "strerror", None) or plain(error)) from error
     if wrong:

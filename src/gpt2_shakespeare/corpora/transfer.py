@@ -41,6 +41,10 @@ class Refused(Exception):
     """One source can't give one file; the message says why."""
 
 
+class Absent(Refused):
+    """It doesn't have the file, which is no news: the next source may."""
+
+
 class Down(Refused):
     """Nor will it give another: the source doesn't answer, only with "later", or too slowly."""
 

@@ -37,6 +37,11 @@ def card(
             f"- Lowest dev loss in training: {summary['best_dev_loss']:.4f} nats per token, at step {summary['best_step']}",
             f"- Passes over the training text: {summary['passes']:.2f}; parameters: {summary['parameters']:,}",
         ]
+    if settings and "rank" in settings:
+        lines.append(
+            "- LoRA: its matrices alone are in `adapter/`; `PeftModel.from_pretrained(base, 'this folder/adapter')`, where base"
+            " is what training started from, gives the same model."
+        )
     lines += [
         "- Limits: a small model of an experiment, trained on a small text. It knows that text's words and names, and",
         "  makes things up.",

@@ -15,7 +15,7 @@ from gpt2_shakespeare.model import dropout, files, weights
 from gpt2_shakespeare.model.attention import attention
 from gpt2_shakespeare.model.config import LAYER_NORM_EPS, GPTConfig
 from gpt2_shakespeare.model.language_model import Cache, LanguageModel
-from gpt2_shakespeare.model.lora import merged
+from gpt2_shakespeare.model.lora import merged, save_adapter
 from gpt2_shakespeare.model.spelling import Spelling
 
 INIT_STD = 0.02  # standard deviation of GPT-2's random weights
@@ -177,10 +177,12 @@ class GPT(LanguageModel):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors (fp32) as transformers.GPT2LMHeadModel reads them.
 
-        LoRA adapters are merged into the weights, and the spellings' part into the token embedding.
+        LoRA adapters are merged into the weights, and written beside them too; the spellings' part is merged into the
+        token embedding.
         """
         found = merged(self.transformer) | {"wte.weight": self.table().detach()}
         files.write(Path(folder), self.config, found)
+        save_adapter(Path(folder), self.transformer, "transformer", transposed=True)
 
     @property
     def block_size(self) -> int:

@@ -22,7 +22,7 @@ from gpt2_shakespeare.model.attention import use_in_transformers
 from gpt2_shakespeare.model.config import ModelError
 from gpt2_shakespeare.model.files import CONFIG
 from gpt2_shakespeare.model.language_model import Cache, LanguageModel
-from gpt2_shakespeare.model.lora import merged
+from gpt2_shakespeare.model.lora import merged, save_adapter
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -208,6 +208,7 @@ class Pretrained(LanguageModel):
         }
         settings |= {"architectures": [self.kind], "dtype": "float32"}
         disk.write_json(folder / CONFIG, settings, indent=2, sort_keys=True)
+        save_adapter(folder, self.transformer, self.prefix)
 
 
 def _named(cls: type[Pretrained], net: "PreTrainedModel", folder: Path, **dropout: float) -> Pretrained:

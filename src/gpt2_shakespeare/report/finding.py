@@ -31,17 +31,23 @@ def _learned(losses: Losses) -> str:
     if not scratch or not tuned:
         return ""
     gap = scratch.figures["val_loss"] - tuned.figures["val_loss"]
-    sizes = [result.figures["parameters"] / 1e6 for result in (scratch, tuned)]
     said = "as much as" if abs(gap) < EQUAL else "more than" if gap > 0 else "less than"
-    sized = (
-        ""
-        if 0.99 < sizes[0] / sizes[1] < 1.01
-        else f"; the sizes differ, {sizes[0]:.3g}M and {sizes[1]:.3g}M parameters"
-    )
     return (
         f"Fine-tuning a pretrained model ({base_name(losses.params)}) learns {said} training from scratch: its lowest val "
-        f"loss is {_named(tuned)}, and {_named(scratch)} from random weights, in nats per token{sized}."
+        f"loss is {_named(tuned)}, and {_named(scratch)} from random weights, in nats per token"
+        f"{_unequal(tuned, scratch)}."
     )
+
+
+def _unequal(one: Result, other: Result) -> str:
+    """In what two rows that are compared differ beside what the sentence is about."""
+    sizes, passes = ([result.figures[name] for result in (one, other)] for name in ("parameters", "passes"))
+    found = []
+    if not 0.99 < sizes[0] / sizes[1] < 1.01:
+        found.append(f"sizes ({sizes[0] / 1e6:.3g}M and {sizes[1] / 1e6:.3g}M parameters)")
+    if not 0.9 < passes[0] / passes[1] < 1.1:
+        found.append(f"passes ({passes[0]:.2g} and {passes[1]:.2g})")
+    return f"; they differ in {' and '.join(found)}" if found else ""
 
 
 def _counted(losses: Losses) -> str:

@@ -191,6 +191,54 @@ def test_what_is_missing_is_said_in_a_line(here, capsys, monkeypatch, tmp_path):
     assert "no project here" in refused(capsys, "table")
 
 
+def test_a_folder_that_is_none_is_said_in_a_line_before_anything_is_printed(here, capsys, monkeypatch):
+    Path("file").write_text("x")
+    Path("empty").mkdir()
+    for command in ("sample x", "evaluate my.txt"):
+        words = [*command.split(), "-m"]
+        assert "./empty: no model in this folder (no config.json)" in "./" + refused(
+            capsys, *words, "empty/"
+        ).removeprefix("gpt2-shakespeare: ")
+        assert "'file' is neither a row" in refused(capsys, *words, "file")
+        assert "'' is neither a row" in refused(capsys, *words, "")
+        for wrong in ("file", "nowhere"):
+            said = refused(capsys, *words, "finetune", "--tokenizer", wrong)
+            assert f"{wrong}: no such folder; name one with vocab.bpe and encoder.json" in said
+    gone = here / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for command in ("sample x", "evaluate my.txt", "table", "page", "doctor --no-speed"):
+        assert "the current folder is gone" in refused(capsys, *command.split())
+    monkeypatch.chdir(here)
+
+
+def test_a_read_only_project_is_read(here):
+    """As root too, whom rights don't stop."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"]).returncode:
+        pytest.skip("no mount namespaces here")
+    with_page(here)
+    AT.log("base").parent.mkdir(parents=True)
+    AT.log("base").write_text("{}")
+    program = f"{sys.executable} -c 'from gpt2_shakespeare.command.main import main; main()'"
+    script = f"mount --bind . . && mount -o remount,ro,bind . && cd {here} && "
+    for command, code, wanted in (
+        ("sample All -n 3", 0, "All"),
+        ("evaluate my.txt -m scratch", 0, "bits/char"),
+        ("page", 0, "open this address"),
+        ("page --copy copy.html", 1, "Read-only file system"),
+        ("doctor --no-speed", 1, "can't be written"),
+    ):
+        done = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", f"{script}{program} {command}"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+        )
+        said = done.stdout + done.stderr
+        assert (done.returncode, wanted in said, "Traceback" in said) == (code, True, False), said
+
+
 def test_a_folder_without_a_tokenizer_or_with_another_kind_is_refused(here, capsys):
     folder = here / AT.model("finetune", 1337)
     outside = folder.rename(here / "mine")

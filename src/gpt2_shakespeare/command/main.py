@@ -1,6 +1,7 @@
 """The command's entry: its words, and errors that end in one line."""
 
 import logging
+import os
 import sys
 
 import typer
@@ -37,6 +38,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command line, sys.argv's if none is given; always ends in SystemExit."""
     logging.basicConfig(level=logging.WARNING, format=f"{NAME}: %(message)s", stream=sys.stderr)
     escape_output()
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        sys.exit(f"{NAME}: the current folder is gone; change to another one with cd")
     try:
         app(arguments, prog_name=NAME)
     except UserError as error:

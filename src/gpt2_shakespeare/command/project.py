@@ -93,6 +93,10 @@ def resolve(name: str, tokenizer: Path | None, found: Params | None) -> tuple[st
     Raises:
         CommandError: it is none of these, or the row has not been trained yet.
     """
+    if tokenizer and not tokenizer.is_dir():
+        raise CommandError(
+            f"--tokenizer {printable(tokenizer)}: no such folder; name one with vocab.bpe and encoder.json"
+        )
     rows = {row.name: row for row in found.rows if row.has_model} if found else {}
     row, _, seed = name.partition("/")
     if found and row in rows and not seed.strip("0123456789"):
@@ -106,7 +110,9 @@ def resolve(name: str, tokenizer: Path | None, found: Params | None) -> tuple[st
                 else f"{folder}: row {row} of scale {found.scale} is not there yet; run `dvc repro`, or `dvc pull` where a remote has it"
             )
         return str(folder), tokenizer or at.tokenizer
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
+        if not (Path(name) / "config.json").exists():
+            raise CommandError(f"{shown(name)}: no model in this folder (no config.json)")
         return name, tokenizer
     if name in HUB_NAMES:
         return name, tokenizer

@@ -218,6 +218,8 @@ def test_a_read_only_project_is_read(here):
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"]).returncode:
         pytest.skip("no mount namespaces here")
     with_page(here)
+    AT.log("base").parent.mkdir(parents=True)
+    AT.log("base").write_text("{}")
     program = f"{sys.executable} -c 'from gpt2_shakespeare.command.main import main; main()'"
     script = f"mount --bind . . && mount -o remount,ro,bind . && cd {here} && "
     for command, code, wanted in (

@@ -57,9 +57,7 @@ def main() -> None:
 
 def less(settings: Training, share: float) -> Training:
     """The settings of the same training on a share of its text: what counts steps is less by as much."""
-    steps = {
-        name: math.ceil(share * getattr(settings, name)) for name in ("warmup_steps", "eval_interval")
-    }
+    steps = {name: math.ceil(share * getattr(settings, name)) for name in ("warmup_steps", "eval_interval")}
     return settings.model_copy(update={"share": share * settings.share, **steps})
 
 

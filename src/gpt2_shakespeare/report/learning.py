@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -150,8 +151,8 @@ def _trained(losses: Losses) -> Iterator[Curve]:
 
 def _figures(path: Path, facts: dict, *keys: str) -> tuple:
     for key in keys:
-        value = facts.get(key)
-        if not is_number(value) or not 0 <= value or key != "tokens" and value >= MAX_LOSS:
+        value: Any = facts.get(key)
+        if not is_number(value) or value < 0 or key != "tokens" and value >= MAX_LOSS:
             raise ReportError(f"{path}: {key} is {value!r:.40}")
     return tuple(facts[key] for key in keys)
 

@@ -164,7 +164,9 @@ def test_every_part_of_the_package_that_a_stage_imports_is_a_dep_and_no_other(na
         assert unlisted(less) == (set() if needless else {dep}), "listed without need"
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in ("check", "scratch", "finetune", "learning_curve")])
+@pytest.mark.parametrize(
+    "name", [name for name in ALL if name not in ("check", "scratch", "finetune", "learning_curve")]
+)
 def test_every_param_that_a_stage_reads_is_in_the_settings_that_it_depends_on_and_no_other(name):
     stage = stages()[name]
     assert not unwatched(stage, files_of(name)), "a change would go unnoticed"
@@ -242,7 +244,9 @@ def test_every_kind_of_row_is_trained_evaluated_sampled_and_decoded():
 
 def test_only_what_measures_reads_val():
     readers = {name for name, stage in stages().items() if any("val.npy" in dep for dep in stage["deps"])}
-    assert readers == {name for name in ALL if name.startswith(("evaluate", "learning_curve", "texts", "decode"))}
+    assert readers == {
+        name for name in ALL if name.startswith(("evaluate", "learning_curve", "texts", "decode"))
+    }
 
 
 def test_the_graph_and_the_settings_stay_short():

@@ -198,6 +198,15 @@ def test_a_training_depends_on_all_settings_of_its_row(name):
     assert ("models/${scale}/base/0" in stage["deps"]) == (name == "finetune")
 
 
+def test_a_learning_curve_depends_on_all_settings_of_its_row_and_on_what_it_reads_beside():
+    stage = stages()["learning_curve"]
+    settings = {dep.partition("/settings/")[2] for dep in stage["deps"] if "/settings/" in dep}
+    assert settings == {"rows/${item.row}.json", "learning_curve.json"}
+    beside = {"learning_curves", "seeds", "runtime", "runtime.for_evaluation"}  # the first: of the matrix
+    assert reads(script(stage)) == beside
+    assert {"seeds", "runtime"} <= resolved_keys()["learning_curve"]
+
+
 def test_a_param_changes_the_files_of_those_who_read_it_alone():
     raw, found = read_yaml("params.yaml"), {}
     for key, value in {

@@ -124,12 +124,13 @@ def _baselines(losses: Losses) -> Iterator[Curve]:
         point.get("share") if isinstance(point, dict) else None for point in points
     ] != [*shares]:
         raise ReportError(f"{path}: not of the shares {shares}")
+    rows = {row.name: row for row in losses.params.rows}
     for name in BASELINES:
         found = [_figures(path, point, "tokens", name) for point in points]
         whole = read_json(at.baseline(name))
         found.append((losses.tokens["train"], *_figures(at.baseline(name), whole, "val_loss")))
         tokens, values = zip(*found, strict=True)
-        yield Curve(losses.params.row(name), (*shares, 1.0), tokens, values, np.empty((0, 0)))
+        yield Curve(rows[name], (*shares, 1.0), tokens, values, np.empty((0, 0)))
 
 
 def _trained(losses: Losses) -> Iterator[Curve]:

@@ -24,9 +24,8 @@ def main() -> None:
         print(summary(params.scale))
     else:
         data = Paths(params.scale).data
-        collect(
-            params, *(data / name for name in ("histories", "evaluation", "adapting", "texts", "decoding"))
-        )
+        read = ("histories", "evaluation", "adapting", "learning_curves", "texts", "decoding")
+        collect(params, *(data / name for name in read))
         with working("report"):
             folder = write(params)
         logging.info("report: %s", folder / TABLE_MD)

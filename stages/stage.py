@@ -138,7 +138,11 @@ def collect(settings: Params, *folders: Path) -> None:
             --allow-missing` fetches nothing into a folder that has a file; rows would be missing in the table.
     """
     at = Paths(settings.scale)
-    listed = {at.texts("human")} | {at.adapted(row.of, row.way) for row in settings.adapting}
+    listed = {at.texts("human"), at.learned_baselines}
+    listed |= {at.adapted(row.of, row.way) for row in settings.adapting}
+    curves = settings.learning_curves
+    for suffix in (".json", ".safetensors"):
+        listed |= {at.learned(row, share, suffix) for row in curves.rows for share in curves.shares}
     for row in settings.rows:
         if row.has_model:
             listed.add(at.decoding(row.name))

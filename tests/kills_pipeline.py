@@ -35,6 +35,7 @@ def prepare(to: Path) -> Path:
         params["rows"] = {"scratch": ["scratch"], "finetune": ["finetune"]}
         params["ensembles"] = {}
         params["adapting"] = {"rows": ["scratch"], "ways": ["mixed"]}
+        params["learning_curves"] = {"rows": ["scratch"], "shares": [0.5]}
         del params["defaults"]["rows"]
         for scale in params["scales"].values():
             scale["rows"] = {name: scale["rows"][name] for name in ("scratch", "finetune")}

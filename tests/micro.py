@@ -45,6 +45,7 @@ def copy(to: Path) -> Path:
 def micro(params: dict) -> None:
     """Shrink the built-in scale: own short corpus, tiny models, tens of steps."""
     params["seeds"] = [1337]
+    params["learning_curves"] = {"rows": ["finetune_long"], "shares": [0.5]}
     params["sample"] |= {"max_new_tokens": 8, "samples_per_prompt": 1}
     params["analysis"] |= {
         "samples": 3, "prompt_tokens": 4, "max_new_tokens": 12, "temperatures": [0, 0.8], "top_ps": [0.9],

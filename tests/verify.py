@@ -40,7 +40,10 @@ def committed_params(metrics: Path) -> dict[str, Any]:
     for file, finding in own(metrics):
         sys.exit(f"verify: {name}/{file}: {finding}; it isn't what one run made, so it can't be made again")
     facts = json.loads((metrics / CONDITIONS).read_text())
-    if not {"scale", "rows", "ensembles", "adapting", *AT_TOP, *OF_SCALE} <= facts["params"].keys():
+    if (
+        not {"scale", "rows", "ensembles", "adapting", "learning_curves", *AT_TOP, *OF_SCALE}
+        <= facts["params"].keys()
+    ):
         sys.exit(
             f"verify: {name} has an older layout: its {CONDITIONS} lacks settings of today's. This code can't make it "
             f"again; check out the commit that holds its own code (git log -- {name}/{CONDITIONS}), or make it anew: "
@@ -69,6 +72,7 @@ def settle(file: Path, wanted: dict[str, Any]) -> None:
             "rows": list(dict.fromkeys(of for of, _ in adapting)),
             "ways": list(dict.fromkeys(way for _, way in adapting)),
         }
+        raw["learning_curves"] = wanted["learning_curves"]
         raw["rows"] = {
             "scratch": [name for name, row in wanted["rows"].items() if row["kind"] == "scratch"],
             "finetune": [name for name, row in wanted["rows"].items() if row["kind"] != "scratch"],

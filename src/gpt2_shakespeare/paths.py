@@ -115,6 +115,20 @@ class Paths:
         """Losses of a row's models that go on learning in some way."""
         return self.adapting / f"{row}-{way}.json"
 
+    @property
+    def learning_curves(self) -> Path:
+        """Losses of what was trained on shares of train."""
+        return self.data / "learning_curves"
+
+    def learned(self, row: str, share: float, suffix: str = ".json") -> Path:
+        """Losses of a row that was trained on a share of train; with the suffix .safetensors, of every token of val."""
+        return self.learning_curves / f"{row}-{share}{suffix}"
+
+    @property
+    def learned_baselines(self) -> Path:
+        """Losses of what counts shares of train."""
+        return self.learning_curves / "baselines.json"
+
     def texts(self, row: str, seed: int | None = None) -> Path:
         """Samples and figures of a row's texts."""
         return self.data / "texts" / f"{_named(row, seed)}.json"

@@ -18,11 +18,12 @@ READERS: dict[str, Callable[[bytes, bytes], Iterator[Finding]]] = {
 SHOWS: dict[str, tuple[str, ...]] = {
     "rows": ("table.csv",),
     "results.json": ("table.csv",),  # of the older layout
-    "table.md": ("table.csv",),
+    "table.md": ("table.csv", "learning_curves.csv"),
     "analysis.md": ("analysis.csv",),
     "loss_curves.png": ("curves.csv", "table.csv"),
     "val_loss.png": ("table.csv",),
     "bits_per_char.png": ("table.csv",),
+    "learning_curves.png": ("learning_curves.csv",),
     "forgetting.png": ("curves.csv", "table.csv"),
     "names.png": ("curves.csv", "table.csv"),
     "memorisation.png": ("analysis.csv",),

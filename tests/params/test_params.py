@@ -112,12 +112,11 @@ def test_reading_the_settings_does_not_import_torch():
 def test_partial_lists_leave_the_settings_of_other_rows_alone():
     raw = copy.deepcopy(RAW)
     raw["rows"] = {"scratch": [], "finetune": ["finetune"]}
-    assert len(problems(raw)) == 5 and all("is no trained row" in line for line in problems(raw))
+    assert len(problems(raw)) == 7 and all("is no trained row" in line for line in problems(raw))
     raw["rows"]["partial"] = True
-    assert [line.partition(":")[2][:16] for line in problems(raw)] == [
-        " adapting.rows: "
-    ] * 2  # DVC runs these
-    raw["adapting"]["rows"] = ["finetune"]
+    wanted = ["adapting.rows"] * 2 + ["learning_curves.rows"] * 2  # DVC runs these
+    assert [line.split(": ")[1] for line in problems(raw)] == wanted
+    raw["adapting"]["rows"] = raw["learning_curves"]["rows"] = ["finetune"]
     found = params.parse(raw)
     assert [row.name for row in found.trained_rows] == ["finetune"] and not found.ensembles
     raw["adapting"] = {"rows": [], "ways": []}  # of nothing DVC makes no folder for the report
@@ -426,6 +425,12 @@ def test_a_last_phase_that_leaves_positions_untrained_is_refused():
          ["adapting.rows: 'finetune_tunned' is no trained row; did you mean 'finetune_tuned'?"]),
         (lambda raw: raw["adapting"]["ways"].append("mixed"),
          ["adapting.ways: ['dynamic', 'mixed', 'ensemble_both', 'mixed'] names one twice"]),
+        (lambda raw: raw["learning_curves"].update(rows=["scrach"]),
+         ["learning_curves.rows: 'scrach' is no trained row; did you mean 'scratch'?"]),
+        (lambda raw: raw["learning_curves"].update(shares=[0.3, 0.1]),
+         ["learning_curves.shares: [0.3, 0.1] must ascend, and name none twice"]),
+        (lambda raw: raw["learning_curves"].update(shares=[1.0]),
+         ["learning_curves.shares.0: Input should be less than 1 (it is 1.0)"]),
         (lambda raw: raw["ensembles"].update(scratch_tuned_mixed={"of": "scratch_tuned"}),
          ["adapting: 'scratch_tuned_mixed' is also in ensembles; a row has one place"]),
         (lambda raw: raw["ensembles"]["finetune_ensemble"].update(of="finetune_tunned"),

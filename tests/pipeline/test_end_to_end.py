@@ -68,7 +68,7 @@ ADAPTING = {
     for way in ("dynamic", "mixed", "ensemble_both")
 }
 PAGES = (
-    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "bits_per_char.png", "forgetting.png", "names.png",
+    "table.md", "table.csv", "samples.md", "loss_curves.png", "val_loss.png", "bits_per_char.png", "learning_curves.png", "learning_curves.csv", "forgetting.png", "names.png",
     "analysis.md", "analysis.csv", "decoding.png", "memorisation.png",
 )  # fmt: skip
 
@@ -83,7 +83,7 @@ def test_repro_runs_everything_once_and_opens_only_what_its_stages_list(project,
     assert "is empty" not in said
     stages = ran(said)
     assert stages[0] == "check" and stages[-1] == "report"
-    assert len(stages) == len(set(stages)) == 39 + len(ADAPTING)
+    assert len(stages) == len(set(stages)) == 41 + len(ADAPTING)
     assert set(results(project)) == {*BASELINES, "base", *ROWS, *ADAPTING}  # no ensemble of one seed
     for row in results(project).values():
         assert 0 < row["val_loss"] < 10

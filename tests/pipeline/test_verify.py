@@ -49,6 +49,7 @@ def other_rows(raw):
     raw["rows"] = {"scratch": ["scratch_tuned"], "finetune": ["finetune", "finetune_lora", "slow"]}
     raw["ensembles"] = {"both": {"of": "slow", "cache": True}}
     raw["adapting"]["rows"] = ["scratch_tuned"]
+    raw["learning_curves"] = {"rows": ["finetune"], "shares": [0.5]}
     for scale in (raw["defaults"], *raw["scales"].values()):
         rows = scale["rows"]
         for name in ("scratch", "scratch_same", "finetune_long", "finetune_tuned"):

@@ -16,4 +16,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take nine tenths of the time."""
     monkeypatch.setattr(pictures, "OF_LOSSES", {})
+    monkeypatch.setattr(pictures, "OF_LEARNING", {})
     monkeypatch.setattr(pictures, "OF_TEXTS", {})

@@ -17,7 +17,7 @@ from gpt2_shakespeare.report.writing import write
 CODE = Path(report.__file__).parent
 TABLES = {"table.csv", "table.md", "curves.csv", "analysis.csv", "analysis.md", "samples.md", "page.html"}
 PICTURES = {
-    "loss_curves.png", "val_loss.png", "bits_per_char.png", "forgetting.png", "names.png", "memorisation.png", "decoding.png",
+    "loss_curves.png", "val_loss.png", "bits_per_char.png", "learning_curves.png", "learning_curves.csv", "forgetting.png", "names.png", "memorisation.png", "decoding.png",
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ class Params:
     analysis: schema.Analysis
     ensembles: tuple[Row, ...]
     adapting: tuple[Row, ...]
+    learning_curves: schema.LearningCurves
     scales: Mapping[str, AtScale]
 
     @property

@@ -115,9 +115,11 @@ class Reader:
                 self.problems.append(
                     f"ensembles.{name}.of: '{ensemble.of}' is no trained row{near(ensemble.of, list(starts))}"
                 )
-        for row in adapting:
-            if row not in starts:  # partial or not: DVC runs what is listed here
-                self.problems.append(f"adapting.rows: '{row}' is no trained row{near(row, list(starts))}")
+        listed = {"adapting": adapting, "learning_curves": top.learning_curves.rows if top else []}
+        for where, names in listed.items():
+            for row in names:
+                if row not in starts:  # partial or not: DVC runs what is listed here
+                    self.problems.append(f"{where}.rows: '{row}' is no trained row{near(row, list(starts))}")
         return starts if len(self.problems) == before else None
 
     # --- one scale ---------------------------------------------------------------------------------------------

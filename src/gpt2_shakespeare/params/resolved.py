@@ -22,6 +22,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "ensembles": {row.name: [row.of, row.cached] for row in params.ensembles},
     }
     adapting = {row.name: [row.of, row.way] for row in params.adapting}
+    learning_curves = params.learning_curves.model_dump()
     rows = {
         row.name: {"kind": row.kind, "epochs": row.epochs, "settings": row.settings.model_dump()}
         for row in params.trained_rows
@@ -33,6 +34,8 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "base": runtime | {"base": base, "pretraining": scale["pretraining"], "model": window},
         "evaluate": runtime,
         "adapting": runtime | {"seeds": sorted(params.seeds)},
+        "learning_curve": runtime | {"seeds": [min(params.seeds)]},  # beside its row's own
+        "learning_curves": {"learning_curves": {"shares": learning_curves["shares"]}},
         "texts": runtime | {"sample": sample, "analysis": analysis},
         "texts_human": {"analysis": analysis},
         "decode": runtime | {"analysis": analysis},
@@ -40,7 +43,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
         "ensembles": shared | {"rows": list(rows)},
         "report": scale
         | shared
-        | {"adapting": adapting}
+        | {"adapting": adapting, "learning_curves": learning_curves}
         | {"rows": rows, "sample": sample, "analysis": analysis}
         | {"corpus_path": params.corpus_path, "base_path": params.base_path},
         **{

@@ -333,6 +333,22 @@ class Adapting(Table):
         return self
 
 
+class LearningCurves(Table):
+    """Trained rows that are also trained, with the lowest seed, on shares of what they train on: its end."""
+
+    # one at least: DVC's matrix makes no folder for the report out of an empty list
+    rows: Annotated[list[str], Field(min_length=1)]
+    shares: Annotated[list[Annotated[Real, Field(gt=0, lt=1)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "LearningCurves":
+        if len(set(self.rows)) != len(self.rows):
+            raise ValueError(f"rows: {self.rows} names one twice")
+        if sorted(set(self.shares)) != self.shares:
+            raise ValueError(f"shares: {self.shares} must ascend, and name none twice")
+        return self
+
+
 class RowLists(Table):
     """The trained rows, by what they need: nothing, or the base.
 
@@ -362,6 +378,7 @@ class TopLevel(Table):
     rows: RowLists
     ensembles: dict[Name, Ensemble]
     adapting: Adapting
+    learning_curves: LearningCurves
     sample: Sampling
     analysis: Analysis
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from gpt2_shakespeare.params import Params
 from gpt2_shakespeare.report import finding, forgetting, registry, table, text_tables
+from gpt2_shakespeare.report.learning import LearningCurves
 from gpt2_shakespeare.report.losses import EPOCHS, Losses
 from gpt2_shakespeare.report.pictures import style
 from gpt2_shakespeare.report.texts import OFF, Texts
@@ -39,6 +40,7 @@ COMMANDS = {
         "dvc repro evaluate_base evaluate_scratch evaluate_finetune evaluate_baselines evaluate_ensembles evaluate_adapting",
     ),
     "curves": ("dvc repro scratch finetune",),
+    "learning": ("dvc repro learning_curve learning_curve_baselines",),
     "forgetting": ("dvc repro scratch finetune",),
     "samples": ("dvc repro texts_base texts_scratch texts_finetune", 'gpt2-shakespeare sample "KING:"'),
     "decoding": ("dvc repro decode_base decode_scratch decode_finetune",),
@@ -46,7 +48,7 @@ COMMANDS = {
 }
 
 
-def page(losses: Losses, texts: list[Texts], params: Params) -> str:
+def page(losses: Losses, learned: LearningCurves, texts: list[Texts], params: Params) -> str:
     """The page; the same results give the same bytes."""
     looks = style.looks(params.rows)
     rows = [row for row in params.rows if row.trained or row.kind == "base"]
@@ -74,6 +76,8 @@ def page(losses: Losses, texts: list[Texts], params: Params) -> str:
         columns=list(main.columns),
         main=[(str(name), _cells(cells)) for name, cells in main.iterrows()],
         explained={name: EXPLAINED[name] for name in main.columns if name in EXPLAINED},
+        learned=_frame(learned.table()),
+        equal=learned.sentences(),
         forgotten=_frame(forgetting.table(losses)),
         memorised=_frame(text_tables.figures(texts, text_tables.MEMORISED)),
         commands=COMMANDS,

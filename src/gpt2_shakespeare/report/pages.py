@@ -15,6 +15,7 @@ from gpt2_shakespeare.report import (
     table,
     text_tables,
 )
+from gpt2_shakespeare.report.learning import LearningCurves
 from gpt2_shakespeare.report.losses import Losses
 from gpt2_shakespeare.report.texts import Texts
 
@@ -30,8 +31,8 @@ _templates.filters |= {"table": markdown.table, "fenced": markdown.fenced}
 _templates.globals["project"] = f"[{registry.PROJECT}]({registry.PROJECT_LINK})"
 
 
-def results(losses: Losses) -> str:
-    """table.md: the table of results, where the loss is, what is forgotten, and which rows differ."""
+def results(losses: Losses, learned: LearningCurves) -> str:
+    """table.md: the table of results, where the loss is, how it falls with more text, what is forgotten, and which rows differ."""
     return _page(
         "table.md",
         heading=table.heading(losses),
@@ -41,6 +42,8 @@ def results(losses: Losses) -> str:
         project_model=registry.PROJECT_MODEL,
         published=registry.PUBLISHED,
         kinds=parts.kinds(losses),
+        learned=learned.table(),
+        equal=learned.sentences(),
         forgotten=forgetting.table(losses),
         matched=forgetting.matched(losses),
         differences=parts.differences(losses),

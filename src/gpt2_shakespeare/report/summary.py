@@ -19,8 +19,8 @@ COLUMNS = {
 FILES = {
     "one page": (writing.PAGE,),
     "parts": (writing.TABLE_MD, writing.ANALYSIS_MD, writing.SAMPLES_MD),
-    "pictures": (*pictures.OF_LOSSES, *pictures.OF_TEXTS),
-    "all figures": (writing.TABLE_CSV, writing.CURVES, writing.ANALYSIS_CSV),
+    "pictures": (*pictures.OF_LOSSES, *pictures.OF_LEARNING, *pictures.OF_TEXTS),
+    "all figures": (writing.TABLE_CSV, writing.CURVES, writing.LEARNING, writing.ANALYSIS_CSV),
 }
 NEXT = {
     "gpt2-shakespeare page": "open the page: charts, samples side by side, settings",

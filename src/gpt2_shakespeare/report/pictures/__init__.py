@@ -10,7 +10,16 @@ import matplotlib  # noqa: E402, F401
 if _backend is not None:
     os.environ["MPLBACKEND"] = _backend
 
-from gpt2_shakespeare.report.pictures import bars, bits, curves, decoding, forgetting, memorisation, names  # noqa: E402
+from gpt2_shakespeare.report.pictures import (  # noqa: E402
+    bars,
+    bits,
+    curves,
+    decoding,
+    forgetting,
+    learning,
+    memorisation,
+    names,
+)
 
 # File -> the function that draws it
 OF_LOSSES = {
@@ -20,6 +29,7 @@ OF_LOSSES = {
     "forgetting.png": forgetting.draw,
     "names.png": names.draw,
 }
+OF_LEARNING = {"learning_curves.png": learning.draw}
 OF_TEXTS = {
     "memorisation.png": memorisation.draw,
     "decoding.png": decoding.draw,

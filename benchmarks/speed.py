@@ -274,7 +274,7 @@ def measure(work: str, side: str, settings: schema.Runtime) -> dict:
     """One side of one work, in this process."""
     kind, arguments = WORKS[work]
     if side == "plain":  # Hugging Face's as it is
-        runtime.keep_memory = lambda: None
+        runtime.keep_memory = lambda: None  # type: ignore[assignment]
     if kind == "api":  # a user's own: threads and autocast, and no runtime.start
         torch.set_num_threads(settings.threads)
         precision = {"bf16": torch.bfloat16, "fp32": torch.float32}[settings.precision]

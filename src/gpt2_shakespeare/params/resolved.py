@@ -32,7 +32,7 @@ def tables(params: Params) -> dict[str, dict[str, Any]]:
     return {
         "corpus": {key: scale[key] for key in ("corpus", "tokenizer")} | {"base": corpus, "model": window},
         "base": runtime | {"base": base, "pretraining": scale["pretraining"], "model": window},
-        "evaluate": runtime,
+        "evaluate": runtime | {"tokenizer": {"source": scale["tokenizer"]["source"]}},
         "adapting": runtime | {"seeds": sorted(params.seeds)},
         "learning_curve": runtime | {"seeds": [min(params.seeds)]},  # beside its row's own
         "learning_curves": {"learning_curves": {"shares": learning_curves["shares"]}},

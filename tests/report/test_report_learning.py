@@ -8,7 +8,7 @@ import pytest
 from made_up import change, fill, params, part, put
 from safetensors.numpy import save_file
 
-from gpt2_shakespeare.report.learning import BASELINES, crossing
+from gpt2_shakespeare.report.registry import LEARNING, crossing
 from gpt2_shakespeare.report.writing import write
 
 SHARES = (0.03, 0.1, 0.3, 1.0)
@@ -29,7 +29,7 @@ def learned(losses=LOSSES):
             else:
                 change(file, val_loss=loss)
             save_file({"val": (loss + spread).astype(np.float32)}, each)
-    points = [{"share": share, "tokens": 9} | dict.fromkeys(BASELINES, 6.5) for share in SHARES[:-1]]
+    points = [{"share": share, "tokens": 9} | dict.fromkeys(LEARNING, 6.5) for share in SHARES[:-1]]
     put(at.learned_baselines, {"shares": points})
     return at
 

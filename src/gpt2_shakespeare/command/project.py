@@ -95,7 +95,7 @@ def resolve(name: str, tokenizer: Path | None, found: Params | None) -> tuple[st
     """
     if tokenizer and not tokenizer.is_dir():
         raise CommandError(
-            f"--tokenizer {printable(tokenizer)}: no such folder; name one with vocab.bpe and encoder.json"
+            f"--tokenizer {printable(shown(str(tokenizer)))}: no such folder; name one with vocab.bpe and encoder.json"
         )
     rows = {row.name: row for row in found.rows if row.has_model} if found else {}
     row, _, seed = name.partition("/")

@@ -18,10 +18,10 @@ from gpt2_shakespeare.paths import Paths
 from gpt2_shakespeare.report.files import ReportError, is_number, read_json
 from gpt2_shakespeare.report.losses import DECIMALS, MAX_LOSS, Losses
 from gpt2_shakespeare.report.markdown import shown
+from gpt2_shakespeare.report.registry import LEARNING
 
 log = logging.getLogger(__name__)
 
-BASELINES = ("trigram", "counting")
 BLOCKS, DRAWS, INTERVAL = 64, 1000, 95  # of the bootstrap; per cent
 
 
@@ -125,7 +125,7 @@ def _baselines(losses: Losses) -> Iterator[Curve]:
     ] != [*shares]:
         raise ReportError(f"{path}: not of the shares {shares}")
     rows = {row.name: row for row in losses.params.rows}
-    for name in BASELINES:
+    for name in LEARNING:
         found = [_figures(path, point, "tokens", name) for point in points]
         whole = read_json(at.baseline(name))
         found.append((losses.tokens["train"], *_figures(at.baseline(name), whole, "val_loss")))

@@ -48,6 +48,9 @@ BASELINE_NOTES = {
     "counting": f"the mixture of counts of bytes, words and tokens, without a model; {ADAPTS}",
 }
 
+# Baselines that are measured on shares of train too
+LEARNING = ("trigram", "counting")
+
 NGRAMS = ("unigram", "trigram", "trigram_cache")
 
 # LoRA is compared with this row and with all that have its settings

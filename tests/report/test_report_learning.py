@@ -8,7 +8,8 @@ import pytest
 from made_up import change, fill, params, part, put
 from safetensors.numpy import save_file
 
-from gpt2_shakespeare.report.registry import LEARNING, crossing
+from gpt2_shakespeare.report.learning import crossing
+from gpt2_shakespeare.report.registry import LEARNING
 from gpt2_shakespeare.report.writing import write
 
 SHARES = (0.03, 0.1, 0.3, 1.0)

@@ -49,7 +49,8 @@ def main() -> None:
         base = loaded(at.base)
         if model.block_size >= base.block_size:
             result |= Forgetting(base, others, OTHER_TOKENS).measure(model)
-        result |= names.measure(model)
+        with machine.autocast(enabled=False):
+            result |= names.measure(model)
         if row.trained:
             last = folder / paths.LAST  # there only if the best weights are of an earlier step
             ended = measure(loaded(last), tokens, protocol)[0] if last.is_dir() else result

@@ -24,7 +24,7 @@ def main() -> None:
             f"dvc.lock isn't of the files that lie here: {', '.join(changed[:3])} "
             f"{'and more ' if len(changed) > 3 else ''}changed since; `dvc repro`, then record"
         )
-    disk.install(Path("dvc.lock"), at.metrics / "dvc.lock")
+    keep_lock(at.metrics / "dvc.lock")
     logs = sorted(at.log("").parent.glob("*.json"))
     facts = {
         "params": {"scale": settings.scale} | resolved.tables(settings)["report"],
@@ -35,6 +35,23 @@ def main() -> None:
         "stages": {file.stem: disk.read_json(file) for file in logs},
     }
     disk.write_json(at.metrics / "conditions.json", facts, indent=1)
+
+
+def keep_lock(target: Path) -> None:
+    """Copy dvc.lock, without the stages of other scales, seeds and rows, which DVC leaves in it."""
+    from dvc.repo import Repo
+    from dvc.utils.serialize import dump_yaml, load_yaml
+
+    lock = load_yaml("dvc.lock")
+    with Repo() as repo:
+        others = lock["stages"].keys() - {stage.name for stage in repo.index.stages}
+    if not others:
+        disk.install(Path("dvc.lock"), target)
+        return
+    for name in others:
+        del lock["stages"][name]
+    with disk.aside(target) as temp:
+        dump_yaml(temp, lock)
 
 
 def not_as_locked() -> list[str]:

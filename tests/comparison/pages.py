@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
 
-from tolerances import EXACT, LOSS, Tolerance, of_heading, of_spread
+from tolerances import EXACT, LOSS, SHARE, Tolerance, of_heading, of_spread
 
 from comparison.finding import Finding, Verdict, different, number
 
@@ -93,7 +93,8 @@ def _printed(
                 continue
             scale = 0.01 if a[3] else 1.0
             powers = [int(text.partition("e")[2] or 0) for text in (a[2], b[2])]
-            known = tolerance or (LOSS if places >= 3 else EXACT)
+            of_train = a[3] and "% of train equals" in old
+            known = tolerance or (SHARE if of_train else LOSS if places >= 3 else EXACT)
             values = [scale * float(text.replace(",", "")) for text in (a[2], b[2])]
             spread = of_spread(known) if a[1] and known != EXACT else known
             finding = number(place, *values, spread, scale * 10.0 ** (max(powers) - places))

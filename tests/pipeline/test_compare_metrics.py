@@ -11,6 +11,7 @@ from pathlib import Path
 import compare_metrics
 import pandas as pd
 import pytest
+from comparison import pages
 from comparison.finding import Verdict
 from comparison.folders import Comparison, between, compare
 from comparison.lock import _of_folder
@@ -322,6 +323,15 @@ def test_each_kind_of_figure_has_its_own_tolerance(tmp_path, column, within, bey
         copy = Path(shutil.copytree(METRICS / "demo", tmp_path / str(by)))
         nudged(copy, column, by)
         assert worst(METRICS / "demo", copy) == verdict
+
+
+def test_a_share_of_train_that_follows_from_losses_may_move_a_little():
+    line = b"- finetune on 8.5 % of train equals scratch on all of it (95 % interval: 6.9 % to 10 %).\n"
+    for new, verdict in ((b"8.6 %", Verdict.WITHIN_TOLERANCE), (b"9.6 %", Verdict.DIFFERENT)):
+        (found,) = pages.compare(line, line.replace(b"8.5 %", new))
+        assert found.verdict == verdict
+    (found,) = pages.compare(b"4.5 % of the text\n", b"4.6 % of the text\n")
+    assert found.verdict == Verdict.DIFFERENT
 
 
 def test_texts_and_pictures_may_differ_only_where_a_figure_does(demo, elsewhere):

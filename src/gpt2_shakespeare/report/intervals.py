@@ -36,15 +36,28 @@ def over_seeds(gaps: pd.Series) -> Interval | None:
 def over_text(gaps: np.ndarray) -> Interval | None:
     """Where the mean difference lies if another text of the kind is drawn, with the same models; None for a short text.
 
-    Neighbours depend on each other, so it is not tokens that are drawn again but BLOCKS stretches of equal length.
-
     Args:
         gaps: the difference of two rows' losses at each token of a text, in its order, (n,).
     """
     if len(gaps) < BLOCKS:
         return None
-    blocks = np.array_split(gaps, BLOCKS)
-    sums, counts = (np.array([measure(block) for block in blocks]) for measure in (np.sum, np.size))
-    drawn = np.random.default_rng(0).integers(BLOCKS, size=(DRAWS, BLOCKS))
-    low, high = np.quantile(sums[drawn].sum(1) / counts[drawn].sum(1), (0.025, 0.975))
+    low, high = np.quantile(drawn_means(gaps[None]), (0.025, 0.975))
     return float(low), float(high)
+
+
+def drawn_means(values: np.ndarray) -> np.ndarray:
+    """Means of a text's values if its stretches are drawn again, the same ones for every row: a bootstrap.
+
+    Neighbours depend on each other, so it is not tokens that are drawn but BLOCKS stretches of equal length.
+
+    Args:
+        values: at each token of a text, in its order, (rows, n).
+
+    Returns:
+        (DRAWS, rows).
+    """
+    blocks = np.array_split(values, BLOCKS, axis=1)
+    sums = np.stack([block.sum(axis=1) for block in blocks])
+    sizes = np.array([block.shape[1] for block in blocks])
+    drawn = np.random.default_rng(0).integers(BLOCKS, size=(DRAWS, BLOCKS))
+    return sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1, keepdims=True)

@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from gpt2_shakespeare.params import Row
 from gpt2_shakespeare.paths import Paths
-from gpt2_shakespeare.report.files import ReportError, is_number, read_json
+from gpt2_shakespeare.report.files import ReportError, is_number, read_array, read_json
+from gpt2_shakespeare.report.intervals import DRAWS, drawn_means
 from gpt2_shakespeare.report.losses import DECIMALS, MAX_LOSS, Losses
 from gpt2_shakespeare.report.markdown import shown
 from gpt2_shakespeare.report.registry import LEARNING
 
 log = logging.getLogger(__name__)
 
-BLOCKS, DRAWS, INTERVAL = 64, 1000, 95  # of the bootstrap; per cent
+INTERVAL = 95  # per cent
 
 
 @dataclass(frozen=True)
@@ -160,25 +159,16 @@ def _figures(path: Path, facts: dict, *keys: str) -> tuple:
 
 def _token_losses(path: Path, count: int) -> np.ndarray:
     """The loss of every token of val but the first, float64 (count,)."""
-    try:
-        losses = load_file(path)["val"].astype(np.float64)
-    except FileNotFoundError:
-        raise ReportError(f"{path}: not there") from None
-    except (OSError, SafetensorError, LookupError, ValueError):
-        raise ReportError(f"{path}: broken, no losses of val in it") from None
-    if losses.shape != (count,) or not np.isfinite(losses).all():
-        raise ReportError(f"{path}: not {count} finite losses of val")
+    losses = read_array(path, "val").astype(np.float64)
+    if len(losses) != count:
+        raise ReportError(f"{path}: {len(losses)} losses of val, not {count}")
     return losses
 
 
 def _equal(tuned: Curve, scratch: Curve) -> Equal:
-    """The interval is by a bootstrap over blocks of val: neighbouring tokens are not independent."""
+    """The interval is by a bootstrap over stretches of val."""
     share = crossing(tuned.shares, tuned.losses, scratch.losses[-1])
-    blocks = np.array_split(np.vstack([tuned.each, scratch.each[-1:]]), BLOCKS, axis=1)
-    sums = np.stack([block.sum(axis=1) for block in blocks])  # (blocks, shares + 1)
-    sizes = np.array([block.shape[1] for block in blocks])
-    drawn = np.random.default_rng(0).integers(BLOCKS, size=(DRAWS, BLOCKS))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1, keepdims=True)
+    means = drawn_means(np.vstack([tuned.each, scratch.each[-1:]]))
     found = np.sort([crossing(tuned.shares, mean[:-1], mean[-1]) for mean in means])
     outside = round(DRAWS * (1 - INTERVAL / 100) / 2)
     return Equal(

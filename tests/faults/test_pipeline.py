@@ -356,6 +356,7 @@ def test_a_row_that_is_removed_goes_from_the_results(clone):
     def remove(p, settings_too):
         p["rows"]["scratch"] = []
         p["adapting"]["rows"] = ["finetune"]
+        p["learning_curves"]["rows"] = ["finetune"]
         if settings_too:
             for scale in p["scales"].values():
                 scale["rows"].pop("scratch", None)

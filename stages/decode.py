@@ -12,12 +12,12 @@ def main() -> None:
     settings = params.load()
     row, seed = row_and_seed(__doc__, (row for row in settings.rows if row.has_model))
     at, analysis = paths.Paths(settings.scale), settings.analysis
-    machine = runtime.start(settings.at_scale.runtime)
+    machine = runtime.start(settings.at_scale.runtime.for_evaluation())
     model = load_model(at.model(row.name, seed)).to(machine.device)
     jury = judge.Judge.read(at)
 
     cells = []
-    with conditions(at.log(f"decode-{row.name}"), machine):
+    with conditions(at.log(f"decode-{row.name}"), machine), machine.autocast():
         prompts, _ = judge.human(jury.val, analysis)
         for temperature, top_p in each(analysis.decodings(), f"decode {row.name}"):
             decoding = {"temperature": temperature, "top_p": top_p}

@@ -17,7 +17,7 @@ def main() -> None:
     row, seed = row_and_seed(__doc__, (row for row in settings.rows if row.has_model))
     at, analysis = paths.Paths(settings.scale), settings.analysis
     decoding = {"temperature": settings.sample.temperature, "top_p": settings.sample.top_p}
-    machine = runtime.start(settings.at_scale.runtime)
+    machine = runtime.start(settings.at_scale.runtime.for_evaluation())
     model = load_model(at.model(row.name, seed)).to(machine.device)
     jury = judge.Judge.read(at)
 
@@ -31,6 +31,7 @@ def main() -> None:
     others = [each for each in analysis.temperatures if each != settings.sample.temperature]
     with (
         conditions(at.log(f"texts-{out.stem}"), machine),
+        machine.autocast(),
         working(f"texts {out.stem}", 2 + len(parts) + len(others)) as done,
     ):
         prompts, _ = judge.human(jury.val, analysis)

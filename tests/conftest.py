@@ -2,6 +2,7 @@
 
 import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,5 +37,31 @@ def tiny_shakespeare(tmp_path):
 
 
 def pytest_collection_modifyitems(items):
-    """Slow files first, so that no worker ends long after the others."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """The longest file first, then the other slow ones, so that no worker ends long after the others."""
+    items.sort(
+        key=lambda item: (item.path.name != "test_end_to_end.py", item.get_closest_marker("slow") is None)
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project of one's own, of one row of each kind, whose pipeline has run; nothing of it is committed.
+
+    It is run once for all test files, whichever process has them.
+    """
+    import kills_pipeline
+    import micro
+    from filelock import FileLock
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with FileLock(shared / "finished.lock"):
+        if not (shared / "finished").exists():
+            made = kills_pipeline.prepare(shared / "finished.new")
+            done = micro.run(made, "dvc", "repro")
+            assert done.returncode == 0, done.stdout
+            made.rename(shared / "finished")
+    return shutil.copytree(
+        shared / "finished", tmp_path_factory.mktemp("finished") / "project", symlinks=True
+    )

@@ -45,6 +45,7 @@ def copy(to: Path) -> Path:
 def micro(params: dict) -> None:
     """Shrink the built-in scale: own short corpus, tiny models, tens of steps."""
     params["seeds"] = [1337]
+    params["adapting"]["rows"] = ["finetune_tuned"]
     params["learning_curves"] = {"rows": ["finetune_long"], "shares": [0.5]}
     params["sample"] |= {"max_new_tokens": 8, "samples_per_prompt": 1}
     params["analysis"] |= {

@@ -1,6 +1,8 @@
 """Local servers that misbehave on demand, for the tests of downloads."""
 
+import base64
 import hashlib
+import json
 import re
 import threading
 from collections import defaultdict
@@ -21,7 +23,7 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
 
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler())
         self.files = dict(files or {})
         self.faults: dict[str, Iterator[Fault]] = defaultdict(lambda: iter(()))
         self.seen: list[tuple[str, str, str | None]] = []
@@ -30,6 +32,9 @@ class Server(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def handler(self) -> type["Handler"]:
+        return Handler
 
     def headers(self, path: str, data: bytes) -> dict[str, str]:
         return {"Content-Type": "text/plain"}
@@ -148,10 +153,14 @@ def html(handler: Handler, data: bytes) -> None:
 
 
 class Hub(Server):
-    """Speaks what huggingface_hub asks of a hub, for one repository at one commit.
+    """Speaks what huggingface_hub asks of a hub, for one repository at one commit; files can be pushed to it too.
 
-    Announces sha256 for safetensors and git's sha1 for the rest, also where a fault then sends other bytes.
+    Announces sha256 for safetensors and git's sha1 for the rest, also where a fault then sends other bytes. What is
+    pushed stands on `main` and at the commit, under the rules of git LFS: large files first, by their hash.
     """
+
+    def handler(self) -> type["Handler"]:
+        return HubHandler
 
     def __init__(self, repo_id: str, commit: str, files: dict[str, bytes]) -> None:
         super().__init__({f"/{repo_id}/resolve/{commit}/{name}": data for name, data in files.items()})
@@ -175,3 +184,52 @@ class Hub(Server):
     def asked(self) -> list[str]:
         """The names of the files that were asked for, in any way."""
         return [path.rsplit("/", 1)[-1] for _, path, _ in self.seen]
+
+
+class HubHandler(Handler):
+    server: Hub
+
+    def do_POST(self) -> None:
+        hub = self.server
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers.get("Authorization") != "Bearer secret":
+            return self.answer(401, b"no token")
+        if self.path == "/api/repos/create":
+            return self.json({"url": f"{hub.address}/{hub.repo_id}"})
+        if self.path == "/api/validate-yaml":  # of the model card
+            return self.json({"errors": [], "warnings": []})
+        if self.path == f"/api/models/{hub.repo_id}/preupload/main":
+            modes = {True: "lfs", False: "regular"}
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            return self.json({"files": [
+                {"path": path, "uploadMode": modes[path.endswith(".safetensors")], "shouldIgnore": False} for path in paths
+            ]})  # fmt: skip
+        if self.path == f"/{hub.repo_id}.git/info/lfs/objects/batch":
+            return self.json({"transfer": "basic", "objects": [
+                one | {"actions": {"upload": {"href": f"{hub.address}/lfs/{one['oid']}"}}}
+                for one in json.loads(body)["objects"]
+            ]})  # fmt: skip
+        if self.path == f"/api/models/{hub.repo_id}/commit/main":
+            for line in map(json.loads, body.splitlines()):
+                what = line["value"]
+                if line["key"] == "file":
+                    self.put(what["path"], base64.b64decode(what["content"]))
+                elif line["key"] == "lfsFile":
+                    self.put(what["path"], hub.files[f"/lfs/{what['oid']}"])
+            url = f"{hub.address}/{hub.repo_id}/commit/{hub.commit}"
+            return self.json({"success": True, "commitOid": hub.commit, "commitUrl": url})
+        self.answer(404)
+
+    def do_PUT(self) -> None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        right = self.path == f"/lfs/{hashlib.sha256(data).hexdigest()}"
+        if right:
+            self.server.files[self.path] = data
+        self.answer(200 if right else 422)
+
+    def put(self, name: str, data: bytes) -> None:
+        for revision in ("main", self.server.commit):
+            self.server.files[f"/{self.server.repo_id}/resolve/{revision}/{name}"] = data
+
+    def json(self, value: object) -> None:
+        self.answer(200, json.dumps(value).encode(), **{"Content-Type": "application/json"})

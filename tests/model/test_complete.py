@@ -1,15 +1,21 @@
 """A complete model folder, opened as a newcomer would: by transformers alone."""
 
 import json
+import os
 import random
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
+import servers
 import torch
 from test_gpt import tiny
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
-from gpt2_shakespeare.model import ModelError
+from gpt2_shakespeare.corpora.hub import fetch_hub
+from gpt2_shakespeare.model import ModelError, load_model
 from gpt2_shakespeare.model.complete import complete
 from gpt2_shakespeare.texts.sampling import generate
 from gpt2_shakespeare.tokens import json_tokenizer, tokenizer
@@ -125,3 +131,24 @@ def test_an_embedding_with_more_rows_than_the_bases_tokenizer_has_types(folder, 
     tiny(vocab_size=300).save_pretrained(tmp_path / "small")
     with pytest.raises(ModelError, match="300 token types and the tokenizer in .* 301"):
         complete(tmp_path / "small", tmp_path / "ours", CARD)
+
+
+def test_what_hf_upload_sends_is_a_base_again(folder, tmp_path):
+    """docs/sharing.md: `hf upload me/my-shakespeare models/demo/finetune/1337`, and `base.source: hub` takes it."""
+    repo, commit = "me/my-shakespeare", "0123456789abcdef0123456789abcdef01234567"
+    with servers.Hub(repo, commit, {}) as hub:
+        environment = os.environ | {
+            "HF_ENDPOINT": hub.address, "HF_TOKEN": "secret", "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"
+        }  # fmt: skip
+        program = Path(sys.executable).with_name("hf")
+        done = subprocess.run(
+            [program, "upload", repo, folder], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        sent = {
+            path.rsplit("/", 1)[-1]: data for path, data in hub.files.items() if f"/resolve/{commit}/" in path
+        }
+        assert {name: sent[name] for name in FILES} == {name: (folder / name).read_bytes() for name in FILES}
+        into = fetch_hub(repo, "main", tmp_path / "base", tokenizer=True, endpoint=hub.address)
+    theirs, ours = load_model(into).state_dict(), load_model(folder).state_dict()
+    assert theirs.keys() == ours.keys() and all(theirs[name].equal(ours[name]) for name in ours)

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 
-import kills_pipeline
 import micro
 import pytest
 
@@ -53,6 +52,7 @@ ELSEWHERE = {
     r"dvc exp run -S|dvc repro -s": "an option that is spoken of",
     r"dvc exp diff main <name>|gpt2-shakespeare evaluate FILE|dvc exp run -S scale=mini": "a name to be filled in",
     r"dvc commit -f scratch@scratch-1337": "follows a training without DVC",
+    r"hf upload .*": "an account; tests/model/test_complete.py sends a folder to a stand-in",
     r"hf .*|pip download .*|python -m ensurepip": "the network",
     r"dvc remote (add|modify) .*": "tests/pipeline/test_remotes.py",
     r"dvc exp push --no-cache": "pushes to git's remote",
@@ -118,13 +118,11 @@ def test_settings_on_the_pages_are_taken(command, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(finished, tmp_path_factory):
     """A small project whose pipeline has run, with two commits and a remote."""
-    folder = tmp_path_factory.mktemp("commands")
-    project = kills_pipeline.prepare(folder / "project")
-    for command in ("dvc repro", f"dvc remote add --default local {folder / 'remote'}"):
-        done = micro.run(project, *command.split())
-        assert done.returncode == 0, done.stdout
+    project, remote = finished, tmp_path_factory.mktemp("remote")
+    done = micro.run(project, "dvc", "remote", "add", "--default", "local", str(remote))
+    assert done.returncode == 0, done.stdout
     (project / "my.txt").write_text("To be, or not to be: that is the question.\n" * 20)
     program = project / ".bin/gpt2-shakespeare"  # as pip would make it, for the package that lies there
     program.parent.mkdir()

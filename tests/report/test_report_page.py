@@ -228,6 +228,20 @@ def test_it_can_be_asked_with_mouse_and_keyboard(chromium: Browser):
     assert not chromium.problems
 
 
+def test_learning_curves_can_be_asked(chromium: Browser):
+    chromium.open(ROOT / "metrics/demo/page.html")
+    chart = "document.querySelector('#chart-learning')"
+    rows = chromium.run("[...new Set(data.learning.map(line => line.row))].length")
+    assert rows == chromium.run(f"{chart}.querySelectorAll('svg path').length") > 2
+    chromium.run(f"{chart}.querySelector('svg').focus()")
+    for key in ("ArrowRight", "ArrowRight"):
+        chromium.press(key)
+    assert "10 % of train" in chromium.run(f"{chart}.querySelector('.tip').textContent")
+    chromium.run("document.querySelector('[data-legend=learning] input').click()")
+    assert chromium.run(f"{chart}.querySelectorAll('svg path').length") == rows - 1
+    assert not chromium.problems
+
+
 def test_a_copy_has_the_conditions(chromium: Browser):
     page = written()
     facts = {

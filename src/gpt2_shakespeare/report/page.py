@@ -51,7 +51,8 @@ COMMANDS = {
 def page(losses: Losses, learned: LearningCurves, texts: list[Texts], params: Params) -> str:
     """The page; the same results give the same bytes."""
     looks = style.looks(params.rows)
-    rows = [row for row in params.rows if row.trained or row.kind == "base"]
+    curved = {curve.row.name for curve in learned.curves}
+    rows = [row for row in params.rows if row.trained or row.kind == "base" or row.name in curved]
     main = table.main(losses)
     data = {
         "rows": {
@@ -59,6 +60,7 @@ def page(losses: Losses, learned: LearningCurves, texts: list[Texts], params: Pa
             for row in rows
         },
         "curves": _curves(losses),
+        "learning": _learning(learned),
         "base": {key: losses.base[key] for key in ("dev_loss", *_probed(losses)) if key in losses.base},
         "others": {key: registry.OTHER_TEXTS[key.removeprefix("other_loss_")] for key in _probed(losses)},
         "samples": _samples(texts, params),
@@ -142,6 +144,19 @@ def _curves(losses: Losses) -> list[dict[str, Any]]:
         | {name: _numbers(history[name]) for name in names if name in history and history[name].notna().any()}
         for result in losses.results
         for seed, history in result.histories.items()
+    ]
+
+
+def _learning(learned: LearningCurves) -> list[dict[str, Any]]:
+    """A row a line: its val loss on each share of train."""
+    return [
+        {
+            "row": curve.row.name,
+            "share": curve.shares,
+            "tokens": curve.tokens,
+            "val_loss": [round(loss, 4) for loss in curve.losses],
+        }
+        for curve in learned.curves
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gpt2_shakespeare.model import LanguageModel, ModelError
@@ -64,7 +65,7 @@ def generate(
         for _ in range(max_new_tokens):
             if cache.length + new.size(1) > block_size:
                 cache, new = model.new_cache(idx.size(0)), idx[:, -max(1, block_size // 2) :]
-            logits = model.hidden(new, cache)[:, -1] @ model.table().t()
+            logits = F.linear(model.hidden(new, cache)[:, -1], model.table())
             if not logits.sum().isfinite():
                 raise ModelError(
                     f"{model.name}: the logits of token {idx.size(1)} are not finite, so no text can be sampled; the "

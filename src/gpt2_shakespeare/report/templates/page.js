@@ -135,9 +135,9 @@ let waiting = 0;
 addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(() => drawn.forEach((draw) => draw()), 150); });
 
 /** Boxes to tick, a row each; gives the function that says whether a row is wanted. */
-function legend(name, draw) {
+function legend(name, draw, lines = data.curves) {
   const box = document.querySelector(`[data-legend="${name}"]`);
-  const rows = [...new Set(data.curves.map((curve) => curve.row))];
+  const rows = [...new Set(lines.map((line) => line.row))];
   for (const row of rows) {
     const label = make("label");
     const input = make("input", { type: "checkbox", checked: "" });
@@ -163,6 +163,19 @@ function curves() {
 }
 wanted = legend("curves", curves);
 keep(curves);
+
+if ($("chart-learning")) {
+  let chosen = () => true;
+  const learning = () => {
+    const series = data.learning.filter((line) => chosen(line.row)).map((line) => ({
+      row: line.row, points: true, x: line.share.map((share) => 100 * share), y: line.val_loss,
+      tips: line.share.map((share, n) => `${line.row}\n${+(100 * share).toPrecision(3)} % of train, ${line.tokens[n].toLocaleString("en")} tokens\nval ${line.val_loss[n].toFixed(3)}`),
+    }));
+    chart($("chart-learning"), { series, log: true, xLabel: "share of train in % (log scale)", yLabel: "val loss, nats per token", label: "Val loss against the share of train; use the arrow keys" });
+  };
+  chosen = legend("learning", learning, data.learning);
+  keep(learning);
+}
 
 if ($("chart-forgetting")) {
   let chosen = () => true;

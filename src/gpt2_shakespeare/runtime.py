@@ -159,11 +159,15 @@ def seed_step(seed: int, step: int, place: int = 0) -> None:
 
 @contextlib.contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """A context with dropout off and without gradients; afterwards the model's mode is restored."""
+    """A context with dropout off and without gradients; afterwards the model's mode is restored.
+
+    Under autocast each weight is cast once in it: inference mode would cast it at every use.
+    """
     was_training = model.training
+    casts = torch.is_autocast_enabled(next(model.parameters()).device.type)
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.no_grad() if casts else torch.inference_mode():
             yield
     finally:
         model.train(was_training)

@@ -3,20 +3,38 @@
 Conditions are the params, the hashes of the texts, and for every stage that computes the commit, machine, versions,
 threads and wall time. They are no outs of DVC: a slower machine must not make a result look different. Nothing is
 written where the pipeline isn't up to date: the lock would be that of another run than the table.
+
+With --results, what the report has read (losses of each token, texts, histories: not the models) goes to the DVC remote
+`results`, a folder of the repository. From it the tables and pictures can be made again without a model, and a run can
+go on elsewhere with more rows (docs/scales.md). Of stages that were run elsewhere the conditions stay.
 """
 
+import argparse
 import hashlib
 from pathlib import Path
 
-from stage import no_arguments, stage
+from stage import stage
 
 from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.params import resolved
 
+MISSING = ("deleted", "not in cache")  # DVC's words
+REMOTE = "results"  # of .dvc/config
+# What the report reads, folders of data/<scale>
+RESULTS = (
+    "histories", "baselines", "evaluation", "ensembles", "adapting", "learning_curves", "texts", "decoding",
+)  # fmt: skip
+
 
 def main() -> None:
-    no_arguments(__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--results", action="store_true", help="push the report's inputs to the remote `results`"
+    )
+    push = parser.parse_args().results
     settings = params.load()
     at = paths.Paths(settings.scale)
     if changed := not_as_locked():
@@ -24,6 +42,7 @@ def main() -> None:
             f"dvc.lock isn't of the files that lie here: {', '.join(changed[:3])} "
             f"{'and more ' if len(changed) > 3 else ''}changed since; `dvc repro`, then record"
         )
+    earlier = conditions_elsewhere(at)
     keep_lock(at.metrics / "dvc.lock")
     logs = sorted(at.log("").parent.glob("*.json"))
     facts = {
@@ -32,9 +51,11 @@ def main() -> None:
             file.relative_to(at.raw).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted(at.raw.rglob("*.*"))
         },
-        "stages": {file.stem: disk.read_json(file) for file in logs},
+        "stages": dict(sorted((earlier | {file.stem: disk.read_json(file) for file in logs}).items())),
     }
     disk.write_json(at.metrics / "conditions.json", facts, indent=1)
+    if push:
+        push_results(at)
 
 
 def keep_lock(target: Path) -> None:
@@ -54,17 +75,58 @@ def keep_lock(target: Path) -> None:
         dump_yaml(temp, lock)
 
 
-def not_as_locked() -> list[str]:
-    """The stages of which a command, a dep or an out isn't what dvc.lock says; the results under metrics/ come first."""
+def conditions_elsewhere(at: paths.Paths) -> dict[str, dict]:
+    """Conditions of the committed run, if this one goes on from it: all its stages are locked here as they are there."""
+    from dvc.utils.serialize import load_yaml
+
+    lock, conditions = at.metrics / "dvc.lock", at.metrics / "conditions.json"
+    if not lock.exists() or not conditions.exists():
+        return {}
+    here, there = (load_yaml(file)["stages"] for file in ("dvc.lock", lock))
+    grows = ("check", "report", "evaluate_ensembles")  # they read of all rows
+    if any(here.get(name) != stage for name, stage in there.items() if name not in grows):
+        return {}
+    return disk.read_json(conditions)["stages"]
+
+
+def push_results(at: paths.Paths) -> None:
+    """Send what the report has read to the remote."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+
+    folders = tuple(f"{(at.data / name).as_posix()}/" for name in RESULTS)
+    try:
+        with Repo() as repo:
+            outs = [str(out) for stage in repo.index.stages for out in stage.outs]
+            repo.push([out for out in outs if f"{out}/".startswith(folders)], remote=REMOTE)
+    except DvcException as error:
+        raise UserError(" ".join(str(error).split())) from None
+
+
+def not_as_locked() -> list[str]:
+    """The stages of which a command, a dep or an out isn't what dvc.lock says; the results under metrics/ come first.
+
+    Models may be missing: no figure is made of them that hasn't been made already.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    def changed(what: list) -> bool:
+        return any(
+            isinstance(part, str)
+            or any(how not in MISSING or not path.startswith("models/") for path, how in files.items())
+            for part in what
+            for files in (part.values() if isinstance(part, dict) else ({},))
+        )
 
     try:
         with Repo() as repo:
             status = repo.status()
     except DvcException as error:
         raise UserError(" ".join(str(error).split())) from None
-    return sorted(status, key=lambda name: (name != "report", name))
+    return sorted(
+        (name for name, what in status.items() if changed(what)), key=lambda name: (name != "report", name)
+    )
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ ELSEWHERE = {
     r"hf upload .*": "an account; tests/model/test_complete.py sends a folder to a stand-in",
     r"hf .*|pip download .*|python -m ensurepip": "the network",
     r"dvc remote (add|modify) .*": "tests/pipeline/test_remotes.py",
+    r"dvc pull --remote results --allow-missing|dvc repro (base|--allow-missing)|python stages/record\.py --results": "tests/pipeline/test_results.py",
     r"dvc exp push --no-cache": "pushes to git's remote",
     r"dvc gc --workspace": "asks before it deletes",
 }

@@ -1,5 +1,6 @@
-"""Figures of val itself, cut into as many texts as a row writes: what those of the rows are compared with."""
+"""Figures of val itself, all of it, in draws of as many texts as a row writes: what those of the rows are compared with."""
 
+import numpy as np
 from stage import no_arguments, stage
 from progress import each
 
@@ -12,10 +13,15 @@ def main() -> None:
     settings = params.load()
     at = paths.Paths(settings.scale)
     jury = judge.Judge.read(at)
+    analysis = settings.analysis
+    length = analysis.prompt_tokens + analysis.max_new_tokens
+    count = max(2, len(jury.val) // (length * analysis.samples))  # with fewer than two there is no spread
+    pieces = judge.cut(jury.val, count * analysis.samples, length, "val")
     draws = [
-        jury.figures(*judge.human(jury.val, settings.analysis, draw)) for draw in each((0, 1), "texts_human")
+        jury.figures(*np.split(pieces[draw::count], [analysis.prompt_tokens], axis=1))
+        for draw in each(range(count), "texts_human")
     ]
-    judge.write(at.texts("human"), {"figures": draws[0], "other_draw": draws[1]})
+    judge.write(at.texts("human"), {"draws": draws})
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def fill(
     at = Paths(scale)
     tokens = {"train": 288_996, "dev": 15_226, "val": 33_803}
     put(at.corpus_facts, {"corpus": corpus, "tokens": tokens, "chars": tokens, "vocab_size": 50257})
-    put(at.texts("human"), {"figures": HUMAN, "other_draw": text_figures(zipf=0.9 * math.exp(0.1))})
+    put(at.texts("human"), {"draws": [HUMAN, text_figures(zipf=0.9 * math.exp(0.1))]})
     for row in rows:
         for nth, seed in enumerate(seeds):
             nth = nth if row.trained else 0

@@ -21,6 +21,9 @@ def csv(at: Paths) -> pd.DataFrame:
     return pd.read_csv(at.metrics / "analysis.csv", dtype=str, keep_default_na=False)
 
 
+ZIPF = math.log((1 + math.exp(0.1)) / 2)  # what the mean of human text's draws is off the rows by
+
+
 def test_every_row_stands_in_every_table_and_human_text_comes_first():
     at = fill()
     write(params())
@@ -47,18 +50,22 @@ def test_seeds_become_mean_and_spread():
 def test_the_distance_from_human_text_by_hand():
     at = fill()
     write(params())
-    # one of five figures differs: 2.2 bits from 2.0, and by a factor of exp(0.1) between two draws of human text
-    assert cells(at, "scratch", 2)["Off human"] == f"{math.log(1.1) / 5:.3f}"
-    assert cells(at, "human", 2)["Off human"] == f"{0.1 / 5:.3f}"
+    # two of five figures differ: 2.2 bits from 2.0, and Zipf's from its mean over two draws, which are a factor of exp(0.1) apart
+    assert cells(at, "scratch", 2)["Off human"] == f"{(math.log(1.1) + ZIPF) / 5:.3f}"
+    assert cells(at, "human", 2)["Off human"] == f"{0.1 / 5:.3f} ± 0.000"
+    assert (
+        cells(at, "human", 2)["Zipf"]
+        == f"{0.9 * (1 + math.exp(0.1)) / 2:.3f} ± {0.9 * (math.exp(0.1) - 1) / 2**0.5:.3f}"
+    )
 
 
 def test_the_best_decoding_and_the_corners():
     at = fill()
     write(params())
     row = cells(at, "finetune", 3)
-    assert row["at"] == "temperature 0.8, top-p 1" and row["best"] == f"{math.log(1.1) / 5:.3f}"
-    assert row["greedy"] == f"{math.log(1.9) / 5:.3f}"
-    assert row["pure sampling"] == f"{math.log(1.3) / 5:.3f}"
+    assert row["at"] == "temperature 0.8, top-p 1" and row["best"] == f"{(math.log(1.1) + ZIPF) / 5:.3f}"
+    assert row["greedy"] == f"{(math.log(1.9) + ZIPF) / 5:.3f}"
+    assert row["pure sampling"] == f"{(math.log(1.3) + ZIPF) / 5:.3f}"
     grid_lines = csv(at).query("row == 'finetune' and part == 'grid'")
     assert len(grid_lines) == len(params().analysis.decodings()) == 10
 
@@ -68,7 +75,7 @@ def test_greedy_samples_have_a_column_beside_that_of_the_grid():
     write(params(change=lambda raw: raw["sample"].update(temperature=0)))
     lines = (at.metrics / "analysis.md").read_text(encoding="utf-8").split("## Decoding")[1].splitlines()
     assert lines[2] == "| Row | greedy | pure sampling | greedy | best | at |"
-    assert f"| finetune | {math.log(1.9) / 5:.3f} | " in "\n".join(lines)
+    assert f"| finetune | {(math.log(1.9) + ZIPF) / 5:.3f} | " in "\n".join(lines)
 
 
 def test_a_row_without_figures_is_missing_and_says_why(caplog):

@@ -202,7 +202,7 @@ def _decoding(texts: list[Texts], params: Params) -> dict[str, Any]:
         for row in texts
         if row.cells
     }
-    human = next((row.figures[0] for row in texts if row.human and row.figures), {})
+    human = next((row.mean for row in texts if row.human), {})
     return {
         "rows": rows,
         "human": {name: round(human[name], 4) for name in GRID if name in human},

@@ -61,6 +61,7 @@ def analysis(texts: list[Texts], params: Params, title: str) -> str:
         analysis=params.analysis,
         setting=text_tables.named(params.sample.temperature, params.sample.top_p),
         seed=params.seeds[0],
+        draws=next((len(row.figures) for row in texts if row.human), 0),
         memorised=text_tables.figures(texts, text_tables.MEMORISED),
         known=text_tables.known_by_heart(texts),
         style=text_tables.figures(texts, text_tables.STYLE),

@@ -48,7 +48,7 @@ VARIETY: Columns = {
 
 
 def csv(rows: list[Texts]) -> str:
-    """Every figure: a line for each row and seed, then for each cell of the grid; what is missing says why."""
+    """Every figure: a line for each row and seed, of human text for each draw, then for each cell of the grid; what is missing says why."""
     lines: list[dict[str, Any]] = []
     for row in rows:
         for seed, figures in row.figures.items():
@@ -57,7 +57,7 @@ def csv(rows: list[Texts]) -> str:
                 for part, by_seed in row.recalled.items()
                 for k, share in enumerate(by_seed[seed], 1)
             }
-            known = {"seed": seed} if row.trained else {}
+            known = {"seed": seed} if row.trained or row.human else {}
             lines.append({"row": row.name, "part": "texts"} | known | figures | curves)
         if row.problem:
             lines.append({"row": row.name, "part": "texts", "notes": f"missing: {row.problem}"})

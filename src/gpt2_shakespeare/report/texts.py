@@ -35,7 +35,8 @@ class Texts:
 
     name: str
     trained: bool = False  # once with each seed
-    figures: dict[int, Figures] = field(default_factory=dict)  # by seed; by 0 where there is one for all
+    # by seed, of human text by draw; by 0 where there is one for all
+    figures: dict[int, Figures] = field(default_factory=dict)
     # by part and seed, for at least 1, 2, ... tokens
     recalled: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     problem: str = ""  # why there are no figures
@@ -60,8 +61,13 @@ class Texts:
         found = pd.Series([figures.get(figure, math.nan) for figures in self.figures.values()], dtype=float)
         return found.iloc[:0] if found.isna().any() else found
 
+    @property
+    def mean(self) -> Figures:
+        """Mean over the seeds or draws of every figure that all of them have."""
+        return _mean([*self.figures.values()])
+
     def shown(self, figure: str, form: str) -> str:
-        """Mean over the seeds, ± the sample's standard deviation; a dash where there is no such figure."""
+        """Mean over the seeds or draws, ± the sample's standard deviation; a dash where there is no such figure."""
         values = self.values(figure)
         if values.empty:
             return DASH
@@ -76,8 +82,7 @@ def read(params: Params) -> list[Texts]:
         ReportError: no row's texts have figures.
     """
     human = _human(params)
-    reference = human.figures.get(0, {})
-    rows = [human, *(_texts(row, params, reference) for row in params.rows if row.has_model)]
+    rows = [human, *(_texts(row, params, human.mean) for row in params.rows if row.has_model)]
     if all(row.problem for row in rows):
         raise ReportError(
             f"no texts of scale {params.scale} have been analysed: {human.problem}; run `dvc repro`"
@@ -91,13 +96,27 @@ def read(params: Params) -> list[Texts]:
 def _human(params: Params) -> Texts:
     path = Paths(params.scale).texts(HUMAN)
     try:
-        facts = read_json(path)
-        figures = _figures(path, facts, {})
-        # how far another draw of human text is from this one
-        other = _figures(path, {"figures": facts.get("other_draw")}, figures)
+        draws = read_json(path).get("draws")
+        if not isinstance(draws, list) or len(draws) < 2:
+            raise ReportError(f"{path}: no draws in it")
+        figures = [_figures(path, {"figures": draw}, {}) for draw in draws]
+        # how far each draw of human text is from the others
+        others = [_mean(figures[:n] + figures[n + 1 :]) for n in range(len(figures))]
+        known = {
+            n: _figures(path, {"figures": draw}, other)
+            for n, (draw, other) in enumerate(zip(figures, others, strict=True))
+        }
     except ReportError as error:
         return Texts(HUMAN, problem=str(error))
-    return Texts(HUMAN, figures={0: figures | ({OFF: other[OFF]} if OFF in other else {})})
+    return Texts(HUMAN, figures=known)
+
+
+def _mean(all_figures: list[Figures]) -> Figures:
+    """Mean of every figure that all have."""
+    names = (
+        [name for name in all_figures[0] if all(name in each for each in all_figures)] if all_figures else []
+    )
+    return {name: statistics.mean(each[name] for each in all_figures) for name in names}
 
 
 def _texts(row: Row, params: Params, human: Figures) -> Texts:

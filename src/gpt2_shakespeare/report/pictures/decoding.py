@@ -25,7 +25,7 @@ def draw(texts: list[Texts], params: Params, title: str) -> Figure:
     lines = -(-len(models) // columns)
     title += "\nhow far texts are from human text, by temperature and top-p (darker: nearer)"
     if not human.problem:
-        figures = human.figures[0]
+        figures = human.mean
         title += (
             f"\nbold: mean |log(figure / human figure)|, {off(figures)} between two draws of human text; "
             f"small: bits/char (scorer of dev) and distinct-2, of human text {_small(figures, ' and ')}"

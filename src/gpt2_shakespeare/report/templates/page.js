@@ -57,7 +57,7 @@ function ticks(low, high, log) {
   return found.filter((tick) => tick >= low && tick <= high);
 }
 
-/** Draws lines with axes into a box: series of {row, name, x, y, tips, thin, points}, of which y may have gaps. */
+/** Draws lines with axes into a box: series of {row, x, y, tips, thin, points, end: text at its last point}, of which y may have gaps. */
 function chart(box, { series, log, xLabel, yLabel, level, label }) {
   const width = Math.max(300, box.clientWidth), height = Math.min(440, Math.max(300, width * 0.55));
   const left = 48, right = 12, top = 20, bottom = 42;
@@ -68,7 +68,7 @@ function chart(box, { series, log, xLabel, yLabel, level, label }) {
   const [x0, x1] = span(all.map((point) => point[0]));
   let [y0, y1] = span([...all.map((point) => point[1]), ...(level ? [level.y] : [])]);
   const pad = (y1 - y0 || 1) * 0.05;
-  y0 -= pad; y1 += pad;
+  y0 -= series.some((one) => one.end) ? 2.5 * pad : pad; y1 += pad;
   const scale = log ? Math.log : (value) => value;
   const sx = (x) => left + (width - left - right) * (scale(x) - scale(x0)) / (scale(x1) - scale(x0) || 1);
   const sy = (y) => top + (height - top - bottom) * (y1 - y) / (y1 - y0);
@@ -92,6 +92,10 @@ function chart(box, { series, log, xLabel, yLabel, level, label }) {
     const d = shown[place].map(([x, y], n) => `${n ? "L" : "M"}${sx(x).toFixed(1)} ${sy(y).toFixed(1)}`).join("");
     const dash = one.thin ? "4 3" : data.rows[one.row].dash ? "8 3 2 3" : "none";
     svg.append(make("path", { d, fill: "none", stroke: colour(one.row), "stroke-width": one.thin ? 1 : 2, "stroke-dasharray": dash, opacity: one.thin ? 0.6 : 1 }));
+    if (one.end && shown[place].length) {
+      const [x, y] = shown[place].at(-1);
+      svg.append(make("text", { x: sx(x), y: sy(y) + 17, "text-anchor": "end" }, one.end));
+    }
     if (one.points) for (const [x, y] of shown[place]) svg.append(make("circle", { cx: sx(x), cy: sy(y), r: 3, style: `fill:${colour(one.row)}` }));
   });
   const dot = svg.appendChild(make("circle", { r: 5, style: "fill:none;stroke:var(--ink);stroke-width:2;visibility:hidden" }));
@@ -168,7 +172,7 @@ if ($("chart-learning")) {
   let chosen = () => true;
   const learning = () => {
     const series = data.learning.filter((line) => chosen(line.row)).map((line) => ({
-      row: line.row, points: true, x: line.share.map((share) => 100 * share), y: line.val_loss,
+      row: line.row, end: line.row, points: true, x: line.share.map((share) => 100 * share), y: line.val_loss,
       tips: line.share.map((share, n) => `${line.row}\n${+(100 * share).toPrecision(3)} % of train, ${line.tokens[n].toLocaleString("en")} tokens\nval ${line.val_loss[n].toFixed(3)}`),
     }));
     chart($("chart-learning"), { series, log: true, xLabel: "share of train in % (log scale)", yLabel: "val loss, nats per token", label: "Val loss against the share of train; use the arrow keys" });

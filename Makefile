@@ -18,7 +18,8 @@ repro: $(VENV)/installed
 # a quarter of an hour with matrix units (AMX), twice that without. Then: git checkout params.yaml dvc.lock
 taste: $(VENV)/installed
 	python stages/mend.py
-	dvc exp run -S scale=laptop -S 'seeds=[1337]' -S rows.partial=true -S 'rows.scratch=[]' -S 'rows.finetune=[finetune]' -S 'adapting.rows=[finetune]' -S 'adapting.ways=[mixed]' -S 'learning_curves.rows=[finetune]' -S 'learning_curves.shares=[0.3]' \
+	dvc exp run -S scale=laptop -S 'seeds=[1337]' -S rows.partial=true -S 'rows.scratch=[]' -S 'rows.finetune=[finetune]' -S 'adapting.rows=[finetune]' -S 'adapting.ways=[mixed]' -S 'learning_curves.rows=[]' \
+	  -S analysis.prefixes=64 -S 'analysis.temperatures=[0.8]' -S 'analysis.top_ps=[0.9]' \
 	  -S scales.laptop.model.block_size=256 -S scales.laptop.finetuning.block_size=256 \
 	  -S ++scales.laptop.finetuning.share=0.2 -S scales.laptop.finetuning.warmup_steps=3 \
 	  -S scales.laptop.finetuning.eval_tokens=2048 -S scales.laptop.training.batch_size=8

@@ -72,3 +72,12 @@ def test_a_missing_or_broken_result_leaves_the_part_out(caplog):
         assert "share of train" not in (at.metrics / "table.md").read_text(encoding="utf-8")
         assert pd.read_csv(at.metrics / "learning_curves.csv").empty
         at.learned("scratch", 0.1).unlink(missing_ok=True)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_without_trained_rows_what_counts_has_its_curves():
+    at = learned()
+    write(params(change=lambda raw: raw["learning_curves"].update(rows=[])))
+    text, rows = part(at, "Val loss by the share of train")
+    assert set(rows) == set(LEARNING) and "equals" not in text
+    assert set(pd.read_csv(at.metrics / "learning_curves.csv")["row"]) == set(LEARNING)

@@ -336,8 +336,7 @@ class Adapting(Table):
 class LearningCurves(Table):
     """Trained rows that are also trained, with the lowest seed, on shares of what they train on: its end."""
 
-    # one at least: DVC's matrix makes no folder for the report out of an empty list
-    rows: Annotated[list[str], Field(min_length=1)]
+    rows: list[str]  # none: only what counts
     shares: Annotated[list[Annotated[Real, Field(gt=0, lt=1)]], Field(min_length=1)]
 
     @model_validator(mode="after")

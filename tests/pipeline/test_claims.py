@@ -1,4 +1,4 @@
-"""Each figure in docs/findings.md is one of the committed metrics: docs/claims.csv says which.
+"""Each figure in docs/findings.md and in README's findings is one of the committed metrics: docs/claims.csv says which.
 
 A claim quotes the page with its number in [brackets]. `row` may have a temperature and a top-p: a cell of the grid. `less`
 names a row to be subtracted, `a - b` in `figure` another figure. In table.md `row` and `figure` find a number: the
@@ -6,6 +6,7 @@ standard deviation of a difference as `<row> ±`, or what follows a word in a se
 """
 
 import csv
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = list(csv.DictReader((ROOT / "docs/claims.csv").read_text(encoding="utf-8").splitlines()))
-PAGE = " ".join((ROOT / "docs/findings.md").read_text(encoding="utf-8").split())
+PAGES = {
+    page: " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    for page in ("docs/findings.md", "README.md")
+}
+# Of the README the findings and the results; its tables of results are below
+START, END = "## What was found", "## Start"
+PARTS = {
+    "docs/findings.md": PAGES["docs/findings.md"],
+    "README.md": PAGES["README.md"].split(START)[1].split(END)[0],
+}
+CHARS_PER_TOKEN = 3.083  # of GPT-2's, in val
 # Figures are what has a decimal point or a percent sign; settings of decoding are no figures
 FIGURE = re.compile(r"\d+\.\d+|\d+ %")
 SETTINGS = re.compile(r"p = 0\.\d|temperature \d(\.\d)?|top-p 0\.\d")
@@ -73,19 +84,45 @@ def printed(claim: dict[str, str]) -> str:
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["words"])
 def test_the_page_says_what_the_metrics_say(claim):
     _, number, _ = re.split(r"[\[\]]", claim["words"])
-    assert PAGE.count(re.sub(r"[\[\]]", "", claim["words"])) == 1, "not on the page, or more than once"
+    page = PAGES[claim["page"]]
+    assert page.count(re.sub(r"[\[\]]", "", claim["words"])) == 1, "not on the page, or more than once"
     assert printed(claim) == number if claim["file"] else claim["row"]
 
 
-def test_every_figure_of_the_page_is_tied_to_its_source():
-    tied = set()
+@pytest.mark.parametrize("page", PARTS)
+def test_every_figure_of_the_page_is_tied_to_its_source(page):
+    text, tied = PARTS[page], set()
     for claim in CLAIMS:
         before, number, after = re.split(r"[\[\]]", claim["words"])
-        tied.add(PAGE.index(before + number + after) + len(before))
-    settings = {place for match in SETTINGS.finditer(PAGE) for place in range(*match.span())}
+        if claim["page"] == page and before + number + after in text:
+            tied.add(text.index(before + number + after) + len(before))
+    settings = {place for match in SETTINGS.finditer(text) for place in range(*match.span())}
     loose = [
-        PAGE[match.start() - 40 : match.end() + 10]
-        for match in FIGURE.finditer(PAGE)
+        text[match.start() - 40 : match.end() + 10]
+        for match in FIGURE.finditer(text)
         if match.start() not in tied | settings
     ]
     assert not loose
+
+
+def test_readmes_table_is_that_of_the_scale():
+    part = (ROOT / "README.md").read_text(encoding="utf-8").split("## Results on Tiny Shakespeare")[1]
+    rows = [
+        [cell.strip(" *") for cell in line.strip("|").split("|")]
+        for line in part.splitlines()
+        if line.startswith("| `")
+    ]
+    names = [cells[0].split("`")[1] for cells in rows]
+    known = table("laptop/table.csv").set_index("row")
+    assert len(names) > 5 and set(known.index[known["val_loss"].notna()]) - set(names) <= {
+        "unigram",
+        "trigram_cache",
+    }
+    for name, (_, parameters, passes, *losses) in zip(names, rows, strict=True):
+        facts = known.loc[name]
+        bits = facts["bits_per_char"]
+        shown = [f"{facts['dev_loss']:.3f}", f"{facts['val_loss']:.3f}", f"{bits:.3f}"]
+        assert losses == [*shown, f"{bits * CHARS_PER_TOKEN * math.log(2):.2f}"], name
+        assert passes == ("–" if math.isnan(facts["passes"]) else f"{facts['passes']:.0f}"), name
+        size = facts["parameters"]
+        assert parameters == ("–" if math.isnan(size) else f"{size / 1e6:.0f} M"), name

@@ -13,7 +13,7 @@ from gpt2_shakespeare.measure.losses import exact_losses
 from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.params.schema import Training
 from gpt2_shakespeare.tokens import tokenizer
-from gpt2_shakespeare.tokens.files import load_tokens
+from gpt2_shakespeare.tokens.files import DataError, load_tokens
 from gpt2_shakespeare.training.checkpoint import Checkpoints
 from gpt2_shakespeare.training.plan import starting_model
 from gpt2_shakespeare.training.trainer import Trainer
@@ -33,10 +33,13 @@ def main() -> None:
     train, dev = (load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
     model = starting_model(row.settings, encoding, at.base, seed)
     name = f"learning_curve-{row.name}-{share}"
-    trainer = Trainer(
-        model, train, dev, less(row.settings, share), row.context,
-        seed=seed, machine=machine, label=f"{row.name}, {share:.3g} of train", shapes=tokenizer.shapes(encoding),
-    )  # fmt: skip
+    try:
+        trainer = Trainer(
+            model, train, dev, less(row.settings, share), row.context,
+            seed=seed, machine=machine, label=f"{row.name}, {share:.3g} of train", shapes=tokenizer.shapes(encoding),
+        )  # fmt: skip
+    except DataError as error:
+        raise DataError(f"learning_curves.shares: {share} of train for {row.name}: {error}") from None
     checkpoints = Checkpoints(at.checkpoints(name), trainer.fingerprint(), scale.checkpoint_interval)
     with tempfile.TemporaryDirectory() as folder, conditions(at.log(name), machine):
         with interruptible() as interrupted, checkpoints.lock():

@@ -116,7 +116,7 @@ def test_signals_to_dvc_at_any_moment_change_nothing(project, clone):
 
 STAGES = [
     "check", "download", "prepare", "base", "train --row scratch --seed 1337", "train --row finetune --seed 1337",
-    "evaluate --row scratch --seed 1337", "evaluate_baselines", "evaluate_ensembles",
+    "evaluate --row scratch --seed 1337", "evaluate_baselines", "evaluate_ensembles", "learning_curve --row scratch --share 0.5",
     "texts --row scratch --seed 1337", "texts_human", "decode --row scratch --seed 1337", "report",
 ]  # fmt: skip
 
@@ -146,6 +146,15 @@ def test_a_stage_is_stopped_or_killed_at_random_moments_and_run_again(project, c
             assert f"{script}: stopped by Ctrl-C; nothing of this stage is kept, run it again" in output
     done = micro.stage(project, script, *args)
     assert done.returncode == 0, done.stdout
+    assert files(project) == before
+
+
+def test_a_share_without_a_window_gets_one_line(project, params):
+    params(lambda p: p["learning_curves"].update(shares=[0.001, 0.5]))
+    before = files(project)
+    done = micro.stage(project, "learning_curve", "--row", "scratch", "--share", "0.001")
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert "too few for" in done.stdout and "share" in done.stdout
     assert files(project) == before
 
 

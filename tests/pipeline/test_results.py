@@ -1,11 +1,13 @@
 """What a run has measured is in the repository: tables without models, and runs that go on elsewhere."""
 
+import hashlib
 import json
 import re
 import shutil
 
 import micro
 import pytest
+from record import RESULTS
 
 pytestmark = pytest.mark.slow
 
@@ -78,3 +80,18 @@ def test_a_changed_file_is_not_recorded_as_a_missing_model(finished):
     done = micro.stage(finished, "record", "--results")
     file.write_bytes(saved)
     assert done.returncode == 1 and "evaluate_scratch@scratch-1337" in done.stdout
+
+
+def test_the_committed_results_are_those_of_the_committed_lock():
+    """Of laptop, which takes hours: each out that its report has read, by its hash."""
+    lock = micro.YAML(typ="safe").load((micro.ROOT / "metrics/laptop/dvc.lock").read_text())["stages"]
+    outs = {out["path"]: out["md5"] for stage in lock.values() for out in stage["outs"]}
+    wanted = {
+        path: md5
+        for path, md5 in outs.items()
+        if path.startswith("data/laptop/") and path.split("/")[2] in RESULTS
+    }
+    assert len(wanted) > 15
+    for path, md5 in wanted.items():
+        file = micro.ROOT / "metrics/results/files/md5" / md5[:2] / md5[2:]
+        assert hashlib.md5(file.read_bytes()).hexdigest() == md5.removesuffix(".dir"), path

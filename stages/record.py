@@ -10,8 +10,11 @@ go on elsewhere with more rows (docs/scales.md). Of stages that were run elsewhe
 """
 
 import argparse
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stage import stage
 
@@ -19,12 +22,11 @@ from gpt2_shakespeare import disk, params, paths
 from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.params import resolved
 
+if TYPE_CHECKING:  # DVC takes a second to import
+    from dvc.repo import Repo
+
 MISSING = ("deleted", "not in cache")  # DVC's words
 REMOTE = "results"  # of .dvc/config
-# What the report reads, folders of data/<scale>
-RESULTS = (
-    "histories", "baselines", "evaluation", "ensembles", "adapting", "learning_curves", "texts", "decoding",
-)  # fmt: skip
 
 
 def main() -> None:
@@ -55,16 +57,28 @@ def main() -> None:
     }
     disk.write_json(at.metrics / "conditions.json", facts, indent=1)
     if push:
-        push_results(at)
+        push_results()
+
+
+@contextlib.contextmanager
+def repository() -> Iterator["Repo"]:
+    """DVC's view of the project; an error of DVC becomes one line."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except DvcException as error:
+        raise UserError(" ".join(str(error).split())) from None
 
 
 def keep_lock(target: Path) -> None:
     """Copy dvc.lock, without the stages of other scales, seeds and rows, which DVC leaves in it."""
-    from dvc.repo import Repo
     from dvc.utils.serialize import dump_yaml, load_yaml
 
     lock = load_yaml("dvc.lock")
-    with Repo() as repo:
+    with repository() as repo:
         others = lock["stages"].keys() - {stage.name for stage in repo.index.stages}
     if not others:
         disk.install(Path("dvc.lock"), target)
@@ -89,18 +103,13 @@ def conditions_elsewhere(at: paths.Paths) -> dict[str, dict]:
     return disk.read_json(conditions)["stages"]
 
 
-def push_results(at: paths.Paths) -> None:
-    """Send what the report has read to the remote."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    folders = tuple(f"{(at.data / name).as_posix()}/" for name in RESULTS)
-    try:
-        with Repo() as repo:
-            outs = [str(out) for stage in repo.index.stages for out in stage.outs]
-            repo.push([out for out in outs if f"{out}/".startswith(folders)], remote=REMOTE)
-    except DvcException as error:
-        raise UserError(" ".join(str(error).split())) from None
+def push_results() -> None:
+    """Send what the report has read to the remote: the outs inside its deps."""
+    with repository() as repo:
+        (report,) = (stage for stage in repo.index.stages if stage.name == "report")
+        read = [Path(str(dep)) for dep in report.deps]
+        outs = [str(out) for stage in repo.index.stages for out in stage.outs]
+        repo.push([out for out in outs if any(Path(out).is_relative_to(dep) for dep in read)], remote=REMOTE)
 
 
 def not_as_locked() -> list[str]:
@@ -108,25 +117,22 @@ def not_as_locked() -> list[str]:
 
     Models may be missing: no figure is made of them that hasn't been made already.
     """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+    with repository() as repo:
+        status = repo.status()
+    changed = (name for name, parts in status.items() if any(map(is_changed, parts)))
+    return sorted(changed, key=lambda name: (name != "report", name))
 
-    def changed(what: list) -> bool:
-        return any(
-            isinstance(part, str)
-            or any(how not in MISSING or not path.startswith("models/") for path, how in files.items())
-            for part in what
-            for files in (part.values() if isinstance(part, dict) else ({},))
-        )
 
-    try:
-        with Repo() as repo:
-            status = repo.status()
-    except DvcException as error:
-        raise UserError(" ".join(str(error).split())) from None
-    return sorted(
-        (name for name, what in status.items() if changed(what)), key=lambda name: (name != "report", name)
-    )
+def is_changed(part: str | dict[str, dict]) -> bool:
+    """Whether a part of DVC's status tells of a change, and not of models alone that are missing.
+
+    Args:
+        part: `changed command`, or `changed deps` or `changed outs` with what has become of each path.
+    """
+    if isinstance(part, str):
+        return True
+    (files,) = part.values()
+    return any(how not in MISSING or not path.startswith("models/") for path, how in files.items())
 
 
 if __name__ == "__main__":

@@ -199,10 +199,10 @@ class HubHandler(Handler):
         if self.path == "/api/validate-yaml":  # of the model card
             return self.json({"errors": [], "warnings": []})
         if self.path == f"/api/models/{hub.repo_id}/preupload/main":
-            modes = {True: "lfs", False: "regular"}
             paths = [file["path"] for file in json.loads(body)["files"]]
+            modes = {path: "lfs" if path.endswith(".safetensors") else "regular" for path in paths}
             return self.json({"files": [
-                {"path": path, "uploadMode": modes[path.endswith(".safetensors")], "shouldIgnore": False} for path in paths
+                {"path": path, "uploadMode": mode, "shouldIgnore": False} for path, mode in modes.items()
             ]})  # fmt: skip
         if self.path == f"/{hub.repo_id}.git/info/lfs/objects/batch":
             return self.json({"transfer": "basic", "objects": [

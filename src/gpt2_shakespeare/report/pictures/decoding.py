@@ -27,7 +27,7 @@ def draw(texts: list[Texts], params: Params, title: str) -> Figure:
     if not human.problem:
         figures = human.mean
         title += (
-            f"\nbold: mean |log(figure / human figure)|, {off(figures)} between two draws of human text; "
+            f"\nbold: mean |log(figure / human figure)|, {off(figures)} from a draw of human text to the others; "
             f"small: bits/char (scorer of dev) and distinct-2, of human text {_small(figures, ' and ')}"
         )
     figure = style.canvas(title, width=3.3 * columns, height=3.6 * lines + 1.1)

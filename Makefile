@@ -15,7 +15,7 @@ repro: $(VENV)/installed
 	@python stages/report.py --print
 
 # A first look at a real pretrained model: SmolLM2-135M on Tiny Shakespeare, fine-tuned on a fifth of train. On two cores
-# a quarter of an hour with matrix units (AMX), twice that without. Then: git checkout params.yaml dvc.lock
+# a quarter of an hour with matrix units (AMX), twice that without. Then: git checkout metrics params.yaml dvc.lock
 taste: $(VENV)/installed
 	python stages/mend.py
 	dvc exp run -S scale=laptop -S 'seeds=[1337]' -S rows.partial=true -S 'rows.scratch=[]' -S 'rows.finetune=[finetune]' -S 'adapting.rows=[finetune]' -S 'adapting.ways=[mixed]' -S 'learning_curves.rows=[]' \
@@ -56,7 +56,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	grep -v '^torch==' requirements.lock > $(VENV)/requirements.txt
 	python -m pip install --quiet --disable-pip-version-check --no-deps -r $(VENV)/requirements.txt
-	python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 # After a change of pyproject.toml: the newest versions that fit, written down.
@@ -67,4 +67,4 @@ lock:
 	python -m pip freeze --exclude-editable | sed -E '/^nvidia-|^triton==/d; s/^(torch==[0-9.]+)\+.*/\1/' > requirements.lock
 
 clean:
-	rm -rf $(VENV) data/demo data/laptop data/novels data/paper models logs .downloads
+	rm -rf $(VENV) data/demo data/laptop data/novels data/paper models logs .downloads .checkpoints

@@ -11,10 +11,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from stage import no_arguments, stage, to_root
+from stage import no_arguments, repository, stage, to_root
 
 from gpt2_shakespeare import disk
-from gpt2_shakespeare.errors import UserError
 
 LOCK, ASIDE = Path("dvc.lock"), Path("dvc.lock.broken")
 RUNNING = Path(".dvc/tmp/rwlock")  # which stages run now
@@ -75,14 +74,8 @@ def from_git() -> tuple[bytes | None, str]:
 @contextlib.contextmanager
 def nobody_writes() -> Iterator[None]:
     """Holds DVC's own lock: what looks broken may be a file that another DVC is just writing."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo().lock:
-            yield
-    except DvcException as error:
-        raise UserError(" ".join(str(error).split())) from None
+    with repository() as repo, repo.lock:
+        yield
 
 
 if __name__ == "__main__":

@@ -6,24 +6,19 @@ written where the pipeline isn't up to date: the lock would be that of another r
 
 With --results, what the report has read (losses of each token, texts, histories: not the models) goes to the DVC remote
 `results`, a folder of the repository. From it the tables and pictures can be made again without a model, and a run can
-go on elsewhere with more rows (docs/scales.md). Of stages that were run elsewhere the conditions stay.
+go on elsewhere with more rows (docs/scales.md). Conditions that are recorded with the same lock stay: a log that lies
+here may be of another run, as of an experiment.
 """
 
 import argparse
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from stage import stage
+from stage import repository, stage
 
-from gpt2_shakespeare import disk, params, paths
+from gpt2_shakespeare import disk, logs, params, paths
 from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.params import resolved
-
-if TYPE_CHECKING:  # DVC takes a second to import
-    from dvc.repo import Repo
 
 MISSING = ("deleted", "not in cache")  # DVC's words
 REMOTE = "results"  # of .dvc/config
@@ -44,33 +39,20 @@ def main() -> None:
             f"dvc.lock isn't of the files that lie here: {', '.join(changed[:3])} "
             f"{'and more ' if len(changed) > 3 else ''}changed since; `dvc repro`, then record"
         )
-    earlier = conditions_elsewhere(at)
+    recorded = conditions_of_this_lock(at)
+    earlier = {name: facts for name, facts in recorded.items() if name in logs.names(settings)}
     keep_lock(at.metrics / "dvc.lock")
-    logs = sorted(at.log("").parent.glob("*.json"))
     facts = {
         "params": {"scale": settings.scale} | resolved.tables(settings)["report"],
         "sha256": {
             file.relative_to(at.raw).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted(at.raw.rglob("*.*"))
         },
-        "stages": dict(sorted((earlier | {file.stem: disk.read_json(file) for file in logs}).items())),
+        "stages": dict(sorted((logs.read(settings) | earlier).items())),
     }
     disk.write_json(at.metrics / "conditions.json", facts, indent=1)
     if push:
         push_results()
-
-
-@contextlib.contextmanager
-def repository() -> Iterator["Repo"]:
-    """DVC's view of the project; an error of DVC becomes one line."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo() as repo:
-            yield repo
-    except DvcException as error:
-        raise UserError(" ".join(str(error).split())) from None
 
 
 def keep_lock(target: Path) -> None:
@@ -89,18 +71,23 @@ def keep_lock(target: Path) -> None:
         dump_yaml(temp, lock)
 
 
-def conditions_elsewhere(at: paths.Paths) -> dict[str, dict]:
-    """Conditions of the committed run, if this one goes on from it: all its stages are locked here as they are there."""
+def conditions_of_this_lock(at: paths.Paths) -> dict[str, dict]:
+    """The recorded conditions, if all stages of that run are locked here as they are there: this is it, or goes on from it."""
+    from dvc.exceptions import DvcException
     from dvc.utils.serialize import load_yaml
 
     lock, conditions = at.metrics / "dvc.lock", at.metrics / "conditions.json"
     if not lock.exists() or not conditions.exists():
         return {}
-    here, there = (load_yaml(file)["stages"] for file in ("dvc.lock", lock))
+    try:
+        here, there = (load_yaml(file)["stages"] for file in ("dvc.lock", lock))
+        recorded = disk.read_json(conditions)["stages"]
+    except (DvcException, disk.FileError, KeyError):
+        return {}  # cut, or in conflict: of no run
     grows = ("check", "report", "evaluate_ensembles")  # they read of all rows
     if any(here.get(name) != stage for name, stage in there.items() if name not in grows):
         return {}
-    return disk.read_json(conditions)["stages"]
+    return recorded
 
 
 def push_results() -> None:

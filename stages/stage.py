@@ -44,7 +44,9 @@ from gpt2_shakespeare.params import Params, Row  # noqa: E402
 from gpt2_shakespeare.params.schema import Base  # noqa: E402
 from gpt2_shakespeare.paths import BASE_SEED, Paths  # noqa: E402
 
-if TYPE_CHECKING:  # torch takes seconds to import, and some stages do without
+if TYPE_CHECKING:  # torch and DVC take seconds to import, and some stages do without
+    from dvc.repo import Repo
+
     from gpt2_shakespeare.runtime import Runtime
     from gpt2_shakespeare.training.trainer import Trainer
 
@@ -218,12 +220,15 @@ def _commit() -> str:
 
 
 @contextlib.contextmanager
-def conditions(log: Path, machine: "Runtime") -> Iterator[None]:
-    """Write commit, wall time, machine and versions of what runs inside to a log file, which is no out."""
+def conditions(log: Path, machine: "Runtime") -> Iterator[dict]:
+    """Write commit, wall time, machine and versions of what runs inside to a log file, which is no out.
+
+    Inside, more facts can be added to what is given.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     facts: dict = {"commit": _commit(), **machine.facts()}
-    yield
+    yield facts
     facts["seconds"] = round(time.perf_counter() - started, 1)
     disk.write_json(log, facts, indent=2)
 
@@ -269,10 +274,25 @@ def train_into(
         if trainer.ranks.rank:
             trainer.run(out, checkpoints, interrupted, history, finish)
         else:
-            with checkpoints.lock(), conditions(at.log(name), trainer.machine), writing:
+            with checkpoints.lock(), conditions(at.log(name), trainer.machine) as facts, writing:
                 disk.remove(out)
                 aside = writing.enter_context(disk.aside(out, folder=True))
                 trainer.run(aside, checkpoints, interrupted, history, finish)
+                if trainer.start_tokens:
+                    facts["resumed_after_tokens"] = trainer.start_tokens  # `seconds` are those since then
+
+
+@contextlib.contextmanager
+def repository() -> Iterator["Repo"]:
+    """DVC's view of the project; an error of DVC becomes one line."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except DvcException as error:
+        raise UserError(" ".join(str(error).split())) from None
 
 
 def in_processes(processes: int) -> None:

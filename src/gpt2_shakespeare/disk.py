@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import glob
 import hashlib
 import json
 import math
@@ -42,14 +41,11 @@ def aside(target: Path, folder: bool = False) -> Iterator[Path]:
     Raises:
         OSError: of the disk, always with a number and the name of a file.
     """
-    temp = target.with_name(
-        f".{target.name}.new"
-    )  # the same for all, so that what a kill leaves goes with the next run
+    # the same name for all, so that what a kill leaves goes with the next run
+    temp = target.with_name(f".{target.name}.new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
-            if left == temp or not _runs(left.suffix[1:]):
-                remove(left)  # by a process that was killed
+        remove(temp)  # of a process that was killed
         temp.mkdir() if folder else temp.touch()
         mode = temp.stat().st_mode & 0o666
         yield temp
@@ -116,17 +112,6 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _runs(process: str) -> bool:
-    """Whether there is a process of this number; True for what is no number."""
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except (ValueError, PermissionError):
-        pass
-    return True
 
 
 def _sync(path: Path) -> None:

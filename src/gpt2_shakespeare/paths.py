@@ -1,8 +1,9 @@
 """Where every artefact lies, as a function of scale, row and seed. dvc.yaml names the same places."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from gpt2_shakespeare import disk
 
 EMPTY = "EMPTY.txt"  # says why nothing else is in a folder: DVC warns of a folder without any file
 
@@ -157,7 +158,6 @@ class Paths:
 
 def fresh(folder: Path) -> Path:
     """An empty folder; what was there is removed, as DVC does before it runs a stage."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    disk.remove(folder)
     folder.mkdir(parents=True)
     return folder

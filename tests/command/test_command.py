@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tiny import gpt
 
+from gpt2_shakespeare import params
 from gpt2_shakespeare.command import doctor, page, project
 from gpt2_shakespeare.command.main import app, main
 from gpt2_shakespeare.paths import Paths
@@ -285,6 +287,8 @@ def test_a_copy_of_the_page_has_the_conditions_of_the_run(here, capsys):
     assert typed(capsys, "page", "--copy", "copy.html")[0] == 0
     text = Path("copy.html").read_text()
     assert '"base": {"commit": "\\u003c/script>"' in text and "null" not in text
+    AT.log("scratch-7").write_text("{}")  # of a seed that the settings don't have
+    assert list(page.conditions(params.load())["stages"]) == ["base"]
     assert "a folder; name a file" in refused(capsys, "page", "--copy", ".")
     (AT.metrics / "page.html").write_text("<p>")
     assert "made by another version" in refused(capsys, "page", "--copy", "copy.html")
@@ -310,6 +314,21 @@ def test_the_doctor_times_a_scale_whose_tokenizer_is_the_bases(here, capsys, mon
     assert "tokens a second in training" in typed(capsys, "doctor")[1]
 
 
+def test_the_doctor_goes_on_where_the_model_does_not_fit_and_a_large_scale_needs_room(
+    here, capsys, monkeypatch
+):
+    def too_large(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(doctor, "_speed", too_large)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 5e9))
+    micro = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(micro.replace("scale: demo", "scale: laptop"))
+    out = typed(capsys, "doctor")[1]
+    assert "BAD   speed      the scale's model doesn't fit into the free memory of the cpu" in out
+    assert "BAD   disk       5 GB free here; 20 are needed" in out
+
+
 def test_the_doctor_says_what_is_here_and_what_to_mend(here, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "STEPS", 1)
     subprocess.run(["git", "init", "-q"], check=True)
@@ -332,6 +351,7 @@ def test_the_doctor_says_what_is_here_and_what_to_mend(here, capsys, monkeypatch
     monkeypatch.setattr(doctor.os, "access", lambda *_: False)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1))
     code, out, _ = typed(capsys, "doctor", "--no-speed")
+    assert "0 GB free here; 2 are needed" in out
     bad = [line.split()[1] for line in out.splitlines() if line.startswith("BAD")]
     assert (
         code == 1

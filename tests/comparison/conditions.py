@@ -8,7 +8,8 @@ from comparison.finding import Finding, Verdict, different
 from comparison.values import but, exact
 
 SETTLED = ("threads", "precision", "world_size")  # of a stage's facts: the params settle them
-OPTIONAL = ("gpu", "cuda")  # facts where there is a GPU
+# facts where there is a GPU, and of a training that went on from a checkpoint
+OPTIONAL = ("gpu", "cuda", "resumed_after_tokens")
 
 
 def compare(old: bytes, new: bytes) -> Iterator[Finding]:

@@ -335,8 +335,22 @@ def test_conditions_are_recorded_only_of_the_run_that_made_the_files(project):
         assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
         assert "record: dvc.lock isn't of the files that lie here: report " in done.stdout, done.stdout
         assert "`dvc repro`" in done.stdout and (metrics / "conditions.json").read_bytes() == recorded
+    # logs of another run, of a row that is no longer listed, and a lock in conflict
+    log = project / "logs/demo/scratch-1337.json"
+    facts = json.loads(log.read_text())
+    log.write_text(json.dumps(facts | {"seconds": 9999.5}))
+    (log.parent / "gone-1337.json").write_text(json.dumps(facts))
+    assert micro.stage(project, "record").returncode == 0
+    assert (metrics / "conditions.json").read_bytes() == recorded
+    (metrics / "dvc.lock").write_text("<<<<<<< HEAD\n")
+    assert micro.stage(project, "record").returncode == 0
+    assert (metrics / "dvc.lock").read_bytes() == lock
+    stages = json.loads((metrics / "conditions.json").read_text())["stages"]
+    assert stages["scratch-1337"]["seconds"] == 9999.5 and "gone-1337" not in stages
+    log.write_text(json.dumps(facts))
     for name in ("conditions.json", "dvc.lock"):
         (metrics / name).unlink()
+    (log.parent / "gone-1337.json").unlink()
     assert page.read_bytes() == content
 
 

@@ -136,11 +136,8 @@ def test_the_rows_of_the_table_are_those_that_the_file_lists_in_its_order():
     assert [row.name for row in found.rows if row.needs_base] == RAW["rows"]["finetune"]
     assert [row.name for row in found.rows if row.needs_base and not row.from_base] == ["scratch_same"]
     assert {row.of for row in (*found.ensembles, *found.adapting)} <= set(trained)
-    assert found.row("finetune_lora").kind == "lora" and isinstance(
-        found.row("finetune_lora").settings, schema.LoRA
-    )
-    with pytest.raises(ParamsError, match="row 'huge' is none of unigram, "):
-        found.row("huge")
+    (lora,) = (row for row in found.trained_rows if row.name == "finetune_lora")
+    assert lora.kind == "lora" and isinstance(lora.settings, schema.LoRA)
 
 
 def test_epochs_belong_to_finetune_and_long_epochs_to_the_other_rows_from_the_base():
@@ -261,7 +258,7 @@ SCRATCH = "scales.demo.rows.scratch"
         ("scale", "huge", "scale: 'huge' is none of demo, laptop, novels, paper"),
         ("scale", True, "scale: Input should be a valid string (it is True)"),
         ("seeds", [], "seeds: List should have at least 1 item"),
-        ("seeds", [3, 4, 3], "seeds: [3, 4, 3] names a seed twice"),
+        ("seeds", [3, 4, 3], "seeds: [3, 4, 3] names one twice"),
         ("seeds", [1, -1], "seeds.1: Input should be greater than or equal to 0 (it is -1)"),
         ("seeds", 1337, "seeds: Input should be a valid list (it is 1337)"),
         ("seeds", [True], "seeds.0: Input should be a valid integer (it is True)"),
@@ -276,7 +273,8 @@ SCRATCH = "scales.demo.rows.scratch"
         ("analysis.samples", 1, "analysis.samples: Input should be greater than or equal to 2"),
         ("analysis.top_ps", [0.9, 0], "analysis.top_ps.1: Input should be greater than 0 (it is 0)"),
         ("analysis.top_ps", [], "analysis.top_ps: List should have at least 1 item"),
-        ("analysis.temperatures", [0.8, 0.8], "analysis.temperatures: [0.8, 0.8] names a value twice"),
+        ("analysis.temperatures", [0.8, 0.8], "analysis.temperatures: [0.8, 0.8] names one twice"),
+        ("scales.demo.rows.scratch.share", 0.5, "learning_curves.rows: 'scratch' trains on a share of 0.5 of train"),
         ("sample.prompts", [], "sample.prompts: List should have at least 1 item"),
         ("sample.prompts", [""], "sample.prompts.0: String should have at least 1 character"),
         ("scales", {}, "scales: no scale is there"),

@@ -46,6 +46,7 @@ def learned(losses=LOSSES):
 )
 def test_the_table_and_the_share_on_which_fine_tuning_equals_scratch(whole, said):
     at = learned(LOSSES | {"scratch": (6.0, 5.5, 5.3, whole)})
+    change(at.evaluation("base"), val_loss=5.25)
     write(params())
     text, rows = part(at, "Val loss by the share of train")
     assert rows["scratch"] == ["6.0000", "5.5000", "5.3000", f"{whole:.4f}"]
@@ -53,6 +54,17 @@ def test_the_table_and_the_share_on_which_fine_tuning_equals_scratch(whole, said
     assert said in (at.metrics / "page.html").read_text(encoding="utf-8")
     table = pd.read_csv(at.metrics / "learning_curves.csv")
     assert len(table) == 16 and table.query("row == 'scratch'")["val_loss"].tolist()[-1] == whole
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_where_the_untouched_base_is_lower_no_share_is_named():
+    at = learned(LOSSES | {"scratch": (6.0, 5.5, 5.3, 5.2)})
+    change(at.evaluation("base"), val_loss=5.15)
+    write(params())
+    text, _ = part(at, "Val loss by the share of train")
+    assert "The untouched base is lower than scratch on all of train (5.150 and 5.200)" in text
+    page = (at.metrics / "page.html").read_text(encoding="utf-8")
+    assert "equals scratch" not in text + page and "logarithm" not in text and "Interpolated" not in page
 
 
 def test_a_crossing_is_interpolated_in_the_logarithm_of_the_share():

@@ -68,6 +68,15 @@ def test_what_is_forgotten_has_a_table_and_what_was_not_measured_is_a_dash():
     assert "at equal dev loss, WikiText-2: not measured" in head
 
 
+def test_a_loss_that_has_fallen_is_not_called_forgotten():
+    at = fill()
+    for row in MODELS:
+        change(at.evaluation(row, 1337), other_loss_wikitext=4.5 if row == "base" else 4.25, kl_wikitext=0.1)
+    write(params())
+    text = (at.metrics / "table.md").read_text(encoding="utf-8")
+    assert "4.250 after fine-tuning" in text and "nothing is forgotten there." in text
+
+
 def curve(at, row: str, points: list[tuple[float, float]], seed: int = 1337) -> None:
     """A history with these dev losses and losses on WikiText-2."""
     lines = ["step,passes,train_loss,dev_loss,other_loss_wikitext", "1,0.5,5,5,"]

@@ -24,6 +24,8 @@ def test_summary_needs_nothing_but_the_committed_files():
     assert finetune[1:5] == ["3.9100", "4.3100", "4.4100", "4.4100"]
     for path in at.metrics.iterdir():
         assert path == at.rows or str(path) in text
+    (at.metrics / "page.html").unlink()
+    assert "page.html" not in summary("novels")  # as in a committed run that has none
 
 
 @pytest.mark.usefixtures("no_pictures")

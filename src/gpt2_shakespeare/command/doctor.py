@@ -17,7 +17,8 @@ from gpt2_shakespeare.errors import UserError
 from gpt2_shakespeare.params import Params
 
 GOOD, NOTE, BAD = "ok  ", "note", "BAD "
-ROOM = 2  # GB that a scale needs at most
+ROOM = {"demo": 2}  # GB that a scale needs
+ROOM_OF_OTHERS = 20  # their models have 0.5 GB each, and lie in DVC's cache too
 STEPS = 3  # of training, timed
 
 Finding = tuple[str, str, str]  # one of the above, what was looked at, what is there
@@ -122,7 +123,14 @@ def _machine(found: Params | None, speed: bool) -> Iterator[Finding]:
     for note in machine.notes:
         yield NOTE, "runtime", note
     if speed:
-        yield GOOD, "speed", _speed(found, machine)
+        try:
+            yield GOOD, "speed", _speed(found, machine)
+        except torch.OutOfMemoryError:
+            yield (
+                BAD,
+                "speed",
+                f"the scale's model doesn't fit into the free memory of the {machine.device.type}",
+            )
 
 
 def _speed(found: Params, machine: object) -> str:
@@ -160,10 +168,11 @@ def _speed(found: Params, machine: object) -> str:
 
 def _places(found: Params | None) -> Iterator[Finding]:
     free = shutil.disk_usage(".").free / 1e9
+    room = ROOM.get(found.scale if found else "demo", ROOM_OF_OTHERS)
     yield (
-        (GOOD if free > ROOM else BAD),
+        (GOOD if free > room else BAD),
         "disk",
-        f"{free:,.0f} GB free here" + ("" if free > ROOM else f"; {ROOM} are needed"),
+        f"{free:,.0f} GB free here" + ("" if free > room else f"; {room} are needed"),
     )
     if not os.access(".", os.W_OK):
         yield (BAD if found else NOTE), "folder", f"{Path.cwd()}: can't be written"

@@ -17,7 +17,7 @@ def evaluate(
     model: Model = None,
     tokenizer: Tokenizer = None,
 ) -> None:
-    """Loss, perplexity and bits per character of a text, every token of it scored once.
+    """Loss, perplexity and bits per character of a text, every token of it but the first scored once.
 
     \b
     gpt2-shakespeare evaluate my.txt

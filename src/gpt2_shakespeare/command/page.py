@@ -1,5 +1,6 @@
 """`gpt2-shakespeare page`: the results as a page in a browser, or as a copy to send."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -9,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from gpt2_shakespeare import disk
+from gpt2_shakespeare import disk, logs
 from gpt2_shakespeare.command import project
 from gpt2_shakespeare.command.table import Scale
+from gpt2_shakespeare.params import Params
 from gpt2_shakespeare.paths import Paths
 
 PAGE, CONDITIONS = "page.html", "conditions.json"
@@ -33,14 +35,15 @@ def page(
     gpt2-shakespeare page --copy results.html
     """
     copy = copy and copy.resolve()
-    _, scale = project.needed(scale)
+    settings, scale = project.needed(scale)
     file = Paths(scale).metrics / PAGE
     if not file.is_file():
         raise project.CommandError(f"{file}: not there; run `dvc repro`")
     if copy:
         if copy.is_dir():
             raise project.CommandError(f"{copy}: a folder; name a file in it")
-        disk.write_text(copy, with_conditions(file.read_text(encoding="utf-8"), conditions(scale)))
+        facts = conditions(dataclasses.replace(settings, scale=scale))
+        disk.write_text(copy, with_conditions(file.read_text(encoding="utf-8"), facts))
         typer.echo(f"written: {copy}")
         return
     address = file.resolve().as_uri()
@@ -57,21 +60,22 @@ def has_display() -> bool:
     )
 
 
-def conditions(scale: str) -> dict[str, Any]:
+def conditions(settings: Params) -> dict[str, Any]:
     """Facts of every stage's last run here, or of the committed one where none has run.
 
     Raises:
         CommandError: neither is there.
     """
-    logs = sorted(Paths(scale).log("").parent.glob("*.json"))
-    if logs:
-        return {"stages": {file.stem: disk.read_json(file) for file in logs}}
-    committed = Paths(scale).metrics / CONDITIONS
+    at = Paths(settings.scale)
+    if found := logs.read(settings):
+        return {"stages": found}
+    committed = at.metrics / CONDITIONS
     if not committed.exists():
         raise project.CommandError(
-            f"{logs or Paths(scale).log('').parent}: no stage of scale {scale} has run here, and {committed} is not there; run `dvc repro`"
+            f"{at.log('').parent}: no stage of scale {at.scale} has run here, and {committed} is not there; "
+            "run `dvc repro`"
         )
-    return {"stages": disk.read_json(committed)["stages"]}
+    return {"stages": disk.read_json(committed).get("stages", {})}
 
 
 def with_conditions(text: str, facts: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def _say(text: str) -> None:
 
 def _wide_enough(columns: int) -> bool:
     """Whether the texts have room side by side in a terminal that can be drawn in."""
-    if not sys.stdout.isatty() or os.environ.get("TERM") in ("dumb", "", None):
+    if not (sys.stdout and sys.stdout.isatty()) or os.environ.get("TERM") in ("dumb", "", None):
         return False
     return os.get_terminal_size().columns >= NARROWEST * columns
 

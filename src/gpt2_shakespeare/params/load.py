@@ -49,13 +49,6 @@ class Params:
         base = Row(name="base", kind="base")
         return (*baselines, base, *self.trained_rows, *self.ensembles, *self.adapting)
 
-    def row(self, name: str) -> Row:
-        """Raises ParamsError where there is no such row."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise ParamsError(f"row '{name}' is none of {', '.join(row.name for row in self.rows)}")
-
 
 def load(path: str | Path = "params.yaml") -> Params:
     """Read and check params.yaml.

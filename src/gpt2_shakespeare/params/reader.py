@@ -77,7 +77,18 @@ class Reader:
             at_scale = self._scale(name, starts, *epochs)
             if at_scale:
                 found[name] = at_scale
+        if top and top.scale in found:
+            self._check_curves(top.learning_curves.rows, found[top.scale].trained)
         return top, found
+
+    def _check_curves(self, rows: list[str], trained: tuple[TrainedRow, ...]) -> None:
+        """Their shares are of all of train."""
+        for row in trained:
+            if row.name in rows and row.settings.share < 1:
+                self.problems.append(
+                    f"learning_curves.rows: '{row.name}' trains on a share of {row.settings.share:g} of train as it is, "
+                    "and the shares are of all of it; take it out, or set its share to 1"
+                )
 
     def _check_name(self, name: Any, place: Place) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gpt2_shakespeare.errors import UserError
 
@@ -25,6 +25,13 @@ def _phases(value: Any) -> Any:
     return value
 
 
+def _once(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError(f"{values} names one twice")
+    return values
+
+
+Once = AfterValidator(_once)
 Count = Annotated[int, Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
@@ -58,20 +65,12 @@ class Analysis(Table):
     samples: Annotated[int, Field(ge=2, strict=True)]
     prompt_tokens: Annotated[int, Field(ge=2, strict=True)]  # a trigram's context
     max_new_tokens: Count
-    temperatures: Annotated[list[NonNegative], Field(min_length=1)]
-    top_ps: Annotated[list[Annotated[Real, Field(gt=0, le=1)]], Field(min_length=1)]
+    temperatures: Annotated[list[NonNegative], Field(min_length=1), Once]
+    top_ps: Annotated[list[Annotated[Real, Field(gt=0, le=1)]], Field(min_length=1), Once]
     prefixes: Count
     prefix_tokens: Count
     recall_tokens: Count
     seed: Seed
-
-    @model_validator(mode="after")
-    def _no_setting_stands_twice(self) -> "Analysis":
-        for name in ("temperatures", "top_ps"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name}: {values} names a value twice")
-        return self
 
     def decodings(self) -> list[tuple[float, float]]:
         """Every (temperature, top_p) of the grid; greedy decoding, which top_p does not change, stands there once."""
@@ -322,27 +321,18 @@ class Adapting(Table):
     """
 
     # one at least: DVC's matrix makes no folder for the report out of an empty list
-    rows: Annotated[list[str], Field(min_length=1)]
-    ways: Annotated[list[Way], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _nothing_stands_twice(self) -> "Adapting":
-        for name, values in (("rows", self.rows), ("ways", self.ways)):
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name}: {values} names one twice")
-        return self
+    rows: Annotated[list[str], Field(min_length=1), Once]
+    ways: Annotated[list[Way], Field(min_length=1), Once]
 
 
 class LearningCurves(Table):
     """Trained rows that are also trained, with the lowest seed, on shares of what they train on: its end."""
 
-    rows: list[str]  # none: only what counts
+    rows: Annotated[list[str], Once]  # none: only what counts
     shares: Annotated[list[Annotated[Real, Field(gt=0, lt=1)]], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _in_order(self) -> "LearningCurves":
-        if len(set(self.rows)) != len(self.rows):
-            raise ValueError(f"rows: {self.rows} names one twice")
         if sorted(set(self.shares)) != self.shares:
             raise ValueError(f"shares: {self.shares} must ascend, and name none twice")
         return self
@@ -371,7 +361,7 @@ class TopLevel(Table):
     scale: str
     epochs: Count
     long_epochs: Count
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1), Once]
     corpus_path: FilePath
     base_path: FilePath
     rows: RowLists
@@ -380,9 +370,3 @@ class TopLevel(Table):
     learning_curves: LearningCurves
     sample: Sampling
     analysis: Analysis
-
-    @model_validator(mode="after")
-    def _no_seed_stands_twice(self) -> "TopLevel":
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds: {self.seeds} names a seed twice")
-        return self

@@ -70,9 +70,11 @@ def _forgotten(losses: Losses) -> str:
     if not text or not tuned:
         return ""
     worst = max(tuned, key=lambda result: result.figures[key])
+    forgets = worst.figures[key] > losses.base[key]
     return (
         f"On text of another kind ({OTHER_TEXTS[text]}) the base has a loss of {losses.base[key]:.3f}, and "
-        f"{worst.figures[key]:.3f} after fine-tuning ({worst.name}): what it has forgotten."
+        f"{worst.figures[key]:.3f} after fine-tuning ({worst.name}): "
+        f"{'what it has forgotten' if forgets else 'nothing is forgotten there'}."
     )
 
 

@@ -56,16 +56,27 @@ class Equal:
 
 @dataclass(frozen=True)
 class LearningCurves:
-    """All curves, baselines first; none where a result is missing."""
+    """All curves, baselines first; none where a result is missing.
+
+    Args:
+        base: val loss of the untouched base, if it is known.
+    """
 
     curves: tuple[Curve, ...]
+    base: float = math.inf
 
     @cached_property
     def equals(self) -> list[Equal]:
-        """Of each row that starts from the base against each that doesn't."""
-        trained = [curve for curve in self.curves if curve.row.trained]
-        pairs = ((a, b) for a in trained if a.row.from_base for b in trained if not b.row.from_base)
-        return [_equal(tuned, scratch) for tuned, scratch in pairs]
+        """Of each row that starts from the base against each that doesn't and is lower than the untouched base."""
+        return [
+            _equal(tuned, scratch)
+            for tuned in self._trained(from_base=True)
+            for scratch in self._trained(from_base=False)
+            if scratch.losses[-1] < self.base
+        ]
+
+    def _trained(self, from_base: bool) -> list[Curve]:
+        return [curve for curve in self.curves if curve.row.trained and curve.row.from_base == from_base]
 
     def lines(self) -> pd.DataFrame:
         """A line for each row and share: row, share, tokens, val_loss."""
@@ -91,7 +102,13 @@ class LearningCurves:
 
     def sentences(self) -> list[str]:
         """What the curves say of the worth of pretraining, and under which conditions."""
-        return [
+        needless = [
+            f"The untouched base is lower than {scratch.row.name} on all of train ({self.base:.3f} and "
+            f"{scratch.losses[-1]:.3f}): fine-tuning needs nothing of train to be lower."
+            for scratch in self._trained(from_base=False)
+            if self.base <= scratch.losses[-1] and self._trained(from_base=True)
+        ]
+        return needless + [
             f"{equal.tuned} on {_within(equal.share, self._least)} of train equals {equal.scratch} on all of it "
             f"({INTERVAL} % interval: {_between(equal, self._least)})."
             for equal in self.equals
@@ -105,7 +122,7 @@ class LearningCurves:
 def read(losses: Losses) -> LearningCurves:
     """The curves of all rows that params.yaml lists for them; none, and a warning, where a result can't be read."""
     try:
-        return LearningCurves((*_baselines(losses), *_trained(losses)))
+        return LearningCurves((*_baselines(losses), *_trained(losses)), losses.base.get("val_loss", math.inf))
     except ReportError as error:
         log.warning("learning curves are missing: %s; run `dvc repro`", error)
         return LearningCurves(())

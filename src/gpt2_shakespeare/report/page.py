@@ -3,24 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from gpt2_shakespeare.params import Params
-from gpt2_shakespeare.report import finding, forgetting, registry, table, text_tables
+from gpt2_shakespeare.report import finding, forgetting, pages, registry, table, text_tables
 from gpt2_shakespeare.report.learning import LearningCurves
 from gpt2_shakespeare.report.losses import EPOCHS, Losses
 from gpt2_shakespeare.report.pictures import style
 from gpt2_shakespeare.report.texts import OFF, Texts
+from gpt2_shakespeare.report.titles import base_name, corpus_name
 
-_templates = jinja2.Environment(
-    loader=jinja2.PackageLoader(__name__.rpartition(".")[0]),
-    undefined=jinja2.StrictUndefined,
-    autoescape=True,
-    keep_trailing_newline=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates = pages.environment(autoescape=True)
 # Each colour of the pictures' palette -> the same hue for a dark page
 DARK = {
     "#D55E00": "#FF8A4D", "#E69F00": "#F2B84B", "#603000": "#C99A6B", "#56B4E9": "#7CC7F2", "#0072B2": "#5AA9E6",
@@ -80,6 +73,7 @@ def page(losses: Losses, learned: LearningCurves, texts: list[Texts], params: Pa
         explained={name: EXPLAINED[name] for name in main.columns if name in EXPLAINED},
         learned=_frame(learned.table()),
         equal=learned.sentences(),
+        between=learned.equals,
         forgotten=_frame(forgetting.table(losses)),
         memorised=_frame(text_tables.figures(texts, text_tables.MEMORISED)),
         commands=COMMANDS,
@@ -173,8 +167,6 @@ def _samples(texts: list[Texts], params: Params) -> dict[str, Any]:
             "prompt": prompts.index(sample["prompt"]),
             "text": sample["text"],
             "seed": sample["seed"],
-        }
-        | {
             "temperature": sample.get("temperature", params.sample.temperature),
             "copied": sample.get("copied", []),
         }
@@ -214,16 +206,15 @@ def _decoding(texts: list[Texts], params: Params) -> dict[str, Any]:
 def _provenance(losses: Losses, params: Params) -> list[tuple[str, str]]:
     base, runtime = params.at_scale.base, params.at_scale.runtime
     tokens = ", ".join(f"{count:,} {part}" for part, count in losses.tokens.items())
-    found = [
+    return [
         ("Scale", params.scale),
-        ("Text", f"{losses.title.partition(': ')[2].partition('; base:')[0]} ({tokens} tokens)"),
+        ("Text", f"{corpus_name(params, losses.corpus)} ({tokens} tokens)"),
         ("Tokenizer", " ".join(map(str, params.at_scale.tokenizer.model_dump().values()))),
-        ("Base", f"{base.repo} at {base.revision}" if base.source == "hub" else losses.title.rpartition("base: ")[2]),
+        ("Base", f"{base.repo} at {base.revision}" if base.source == "hub" else base_name(params)),
         ("Seeds", ", ".join(map(str, params.seeds))),
         ("Runtime", ", ".join(f"{name} {value}" for name, value in runtime.model_dump().items())),
         ("Samples", ", ".join(f"{name} {value}" for name, value in params.sample.model_dump(exclude={"prompts"}).items())),
     ]  # fmt: skip
-    return found
 
 
 def _flat(settings: dict[str, Any]) -> str:

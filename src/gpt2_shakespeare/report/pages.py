@@ -19,14 +19,20 @@ from gpt2_shakespeare.report.learning import LearningCurves
 from gpt2_shakespeare.report.losses import Losses
 from gpt2_shakespeare.report.texts import Texts
 
-_templates = jinja2.Environment(
-    loader=jinja2.PackageLoader(__name__.rpartition(".")[0]),
-    undefined=jinja2.StrictUndefined,
-    autoescape=False,  # Markdown, not HTML
-    keep_trailing_newline=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+
+def environment(autoescape: bool) -> jinja2.Environment:
+    """The folder templates/; `autoescape` is for HTML."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(__name__.rpartition(".")[0]),
+        undefined=jinja2.StrictUndefined,
+        autoescape=autoescape,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+_templates = environment(autoescape=False)
 _templates.filters |= {"table": markdown.table, "fenced": markdown.fenced}
 _templates.globals["project"] = f"[{registry.PROJECT}]({registry.PROJECT_LINK})"
 
@@ -44,6 +50,7 @@ def results(losses: Losses, learned: LearningCurves) -> str:
         kinds=parts.kinds(losses),
         learned=learned.table(),
         equal=learned.sentences(),
+        between=learned.equals,
         forgotten=forgetting.table(losses),
         matched=forgetting.matched(losses),
         differences=parts.differences(losses),

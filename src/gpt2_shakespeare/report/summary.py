@@ -2,6 +2,7 @@
 
 import itertools
 import textwrap
+from pathlib import Path
 
 import pandas as pd
 
@@ -47,7 +48,7 @@ def summary(scale: str) -> str:
         raise ReportError(
             f"{out}: no readable {writing.TABLE_CSV} and {writing.TABLE_MD} there; run `dvc repro`"
         ) from None
-    return "\n\n".join([heading, *_found(lines), _table(table), _files(f"{out}/"), _next(scale)])
+    return "\n\n".join([heading, *_found(lines), _table(table), _files(out), _next(scale)])
 
 
 def _found(lines: list[str]) -> list[str]:
@@ -75,13 +76,14 @@ def _table(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _files(folder: str) -> str:
+def _files(folder: Path) -> str:
     return "\n".join(
         textwrap.fill(
-            ", ".join(folder + name for name in names), WIDTH, break_on_hyphens=False,
+            ", ".join(there), WIDTH, break_on_hyphens=False,
             initial_indent=f"{kind + ':':13}", subsequent_indent=" " * 13,
         )
         for kind, names in FILES.items()
+        if (there := [str(folder / name) for name in names if (folder / name).exists()])
     )  # fmt: skip
 
 

@@ -71,7 +71,8 @@ class Texts:
         values = self.values(figure)
         if values.empty:
             return DASH
-        spread = f" ± {format(values.std(), form)}" if len(values) > 1 else ""
+        least = 3 if self.human and figure == OFF else 2  # two draws are equally far from each other
+        spread = f" ± {format(values.std(), form)}" if len(values) >= least else ""
         return format(values.mean(), form) + spread
 
 

@@ -48,6 +48,10 @@ def _published(losses: Losses) -> str:
     """What the marks are."""
     base = losses.params.at_scale.base
     same = base.source == "hub" and base.repo in GPT2_REPOS
+    tokens = losses.params.at_scale.tokenizer.source == "gpt2"
     return f"published by {PROJECT} for {PROJECT_MODEL}, by its own protocol" + (
-        "" if same else ":\nof another model and another base than the bars"
+        ""
+        if same
+        else ":\nof another model and another base than the bars"
+        + ("" if tokens else ", and per token of GPT-2's tokenizer")
     )

@@ -95,7 +95,7 @@ WORDS = {
     "processes": "that share a training on this machine",
     "threads": "of one process",
     "precision": "of training",
-    "evaluation_precision": "of the losses in the table",
+    "evaluation_precision": "of the losses, and of the texts that models write",
     "compile": "whether models are compiled by torch",
     "block_size": "the longest window that a model reads, in tokens",
     "n_layer": "blocks",
@@ -136,6 +136,30 @@ WORDS = {
     "below": "a type is rare that train has fewer of",
 }
 
+LAYER = "a table; see [layers](architecture.md#layers)"
+# Heading -> keys that params/reader.py reads before the tables are made, each with what it is and its values
+READ_BEFORE = {
+    "The whole file": {
+        "defaults": ("what holds for every scale that says nothing else", LAYER),
+        "scales": ("each scale's own settings, by its name", "a table of names: *A scale*"),
+    },
+    "A scale": {
+        "training": ("settings of every training of the scale", LAYER),
+        "finetuning": ("settings of every row of `rows.finetune`, over `training`", LAYER),
+        "rows": ("each row's own settings, by its name, over these", LAYER),
+    },
+    "A row from the base": {
+        "kind": (
+            "`random`: the base's shape with random weights; `lora`: adapters; left out: fine-tuning",
+            "`random`, `lora`, `finetune`",
+        ),
+        "epochs": (
+            "walks over its windows, in place of `long_epochs`; not for the row `finetune`",
+            "whole number above 0",
+        ),
+    },
+}
+
 
 def text() -> str:
     """The page."""
@@ -158,6 +182,10 @@ def text() -> str:
         properties = table.model_json_schema()["properties"]
         parts += [
             f"| `{key}` | {_words(table, key)} | {_values(table, key, properties[key])} |" for key in keys
+        ]
+        parts += [
+            f"| `{key}` | {words} | {values} |"
+            for key, (words, values) in READ_BEFORE.get(heading, {}).items()
         ]
     return "\n".join([*parts, ""])
 

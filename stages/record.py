@@ -82,7 +82,7 @@ def conditions_of_this_lock(at: paths.Paths) -> dict[str, dict]:
     try:
         here, there = (load_yaml(file)["stages"] for file in ("dvc.lock", lock))
         recorded = disk.read_json(conditions)["stages"]
-    except (DvcException, disk.FileError, KeyError):
+    except (DvcException, disk.FileError, KeyError, TypeError):
         return {}  # cut, or in conflict: of no run
     grows = ("check", "report", "evaluate_ensembles")  # they read of all rows
     if any(here.get(name) != stage for name, stage in there.items() if name not in grows):

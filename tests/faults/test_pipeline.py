@@ -3,6 +3,7 @@
 The tests share one project, whose pipeline has run, and leave it as they found it.
 """
 
+import json
 import os
 import random
 import shutil

@@ -43,7 +43,7 @@ ELSEWHERE = {
     r"dvc exp run|dvc repro -f": "the whole pipeline: tests/pipeline/test_end_to_end.py",
     r"make exps": "tests/pipeline/test_dvc.py",
     r"python docs/build_site\.py": "tests/pipeline/test_site.py",
-    r"python stages/(base|download|prepare|evaluate_baselines|evaluate_ensembles|texts_human)\.py": "dvc repro runs them",
+    r"python stages/(base|download|prepare|evaluate_baselines|evaluate_ensembles|learning_curve_baselines|texts_human)\.py": "dvc repro runs them",
     r"python stages/(evaluate|texts|train|decode)\.py --row \$row --seed \$seed": "dvc repro runs them",
     r"python stages/check\.py --show (finetune_slow|scratch_tuned --scale novels)": "tests/params/test_params.py",
     r"python tests/kills\w*\.py .*": "hours",

@@ -130,7 +130,7 @@ def test_files_are_replaced_when_all_new_ones_are_there(tmp_path):
     with pytest.raises(TypeError):
         files.write(tmp_path, {"a": b"2", "folder/b": "no bytes"})  # type: ignore[dict-item]
     assert written(tmp_path) == {"a": b"1", "folder/b": b"1", "folder/c": b"1"}
-    left = tmp_path / ".a.999999999"
+    left = tmp_path / ".a.new"
     left.mkdir()  # as a killed process leaves it
     (tmp_path / "kept").write_bytes(b"0")
     files.write(tmp_path, {"a": b"3", "folder/c": b"3"})

@@ -6,8 +6,8 @@ written where the pipeline isn't up to date: the lock would be that of another r
 
 With --results, what the report has read (losses of each token, texts, histories: not the models) goes to the DVC remote
 `results`, a folder of the repository. From it the tables and pictures can be made again without a model, and a run can
-go on elsewhere with more rows (docs/scales.md). Conditions that are recorded with the same lock stay: a log that lies
-here may be of another run, as of an experiment.
+go on elsewhere with more rows (docs/scales.md). Of a stage that is locked as it was when it was recorded, the conditions
+stay: a log that lies here may be of another run, as of an experiment.
 """
 
 import argparse
@@ -39,8 +39,7 @@ def main() -> None:
             f"dvc.lock isn't of the files that lie here: {', '.join(changed[:3])} "
             f"{'and more ' if len(changed) > 3 else ''}changed since; `dvc repro`, then record"
         )
-    recorded = conditions_of_this_lock(at)
-    earlier = {name: facts for name, facts in recorded.items() if name in logs.names(settings)}
+    conditions = logs.read(settings) | recorded(settings)
     keep_lock(at.metrics / "dvc.lock")
     facts = {
         "params": {"scale": settings.scale} | resolved.tables(settings)["report"],
@@ -48,7 +47,7 @@ def main() -> None:
             file.relative_to(at.raw).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted(at.raw.rglob("*.*"))
         },
-        "stages": dict(sorted((logs.read(settings) | earlier).items())),
+        "stages": dict(sorted(conditions.items())),
     }
     disk.write_json(at.metrics / "conditions.json", facts, indent=1)
     if push:
@@ -71,23 +70,22 @@ def keep_lock(target: Path) -> None:
         dump_yaml(temp, lock)
 
 
-def conditions_of_this_lock(at: paths.Paths) -> dict[str, dict]:
-    """The recorded conditions, if all stages of that run are locked here as they are there: this is it, or goes on from it."""
+def recorded(settings: params.Params) -> dict[str, dict]:
+    """The recorded conditions of each stage that is locked here as it was there: what is locked is that run's."""
     from dvc.exceptions import DvcException
     from dvc.utils.serialize import load_yaml
 
-    lock, conditions = at.metrics / "dvc.lock", at.metrics / "conditions.json"
+    at = paths.Paths(settings.scale).metrics
+    lock, conditions = at / "dvc.lock", at / "conditions.json"
     if not lock.exists() or not conditions.exists():
         return {}
     try:
         here, there = (load_yaml(file)["stages"] for file in ("dvc.lock", lock))
-        recorded = disk.read_json(conditions)["stages"]
+        found = disk.read_json(conditions)["stages"]
     except (DvcException, disk.FileError, KeyError, TypeError):
         return {}  # cut, or in conflict: of no run
-    grows = ("check", "report", "evaluate_ensembles")  # they read of all rows
-    if any(here.get(name) != stage for name, stage in there.items() if name not in grows):
-        return {}
-    return recorded
+    same = {name for name, entry in there.items() if here.get(name) == entry}
+    return {log: found[log] for log, name in logs.stages(settings).items() if name in same and log in found}
 
 
 def push_results() -> None:

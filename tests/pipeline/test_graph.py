@@ -270,6 +270,7 @@ def test_the_packages_imports_go_one_way():
         "disk.py",
         "params",
         "paths.py",
+        "logs.py",
         "runtime.py",
         "corpora",
         "tokens",

@@ -127,7 +127,8 @@ def opened_but_unlisted(project, notes):
 def test_a_forced_run_leaves_every_byte_as_it_was(project):
     """One stage of each kind; .ci/run makes all of `demo` again."""
     kinds = [
-        "check", "download", "prepare", "base", training("finetune_lora", 1337), at_work("evaluate", "finetune_lora", 1337),
+        "check", "download", "prepare", "base", training("scratch_tuned", 1337), training("finetune_lora", 1337),
+        at_work("evaluate", "scratch_tuned", 1337), at_work("evaluate", "finetune_lora", 1337), "evaluate_base@base-0",
         "evaluate_baselines", "evaluate_ensembles", ADAPTING["finetune_tuned_ensemble_both"], "learning_curve@finetune_long-0.5",
         "learning_curve_baselines", at_work("texts", "finetune_lora", 1337), "texts_human", "decode_base@base-0", "report",
     ]  # fmt: skip

@@ -53,7 +53,7 @@ ELSEWHERE = {
     r"dvc exp diff main <name>|gpt2-shakespeare evaluate FILE|dvc exp run -S scale=mini": "a name to be filled in",
     r"dvc commit -f scratch@scratch-1337": "follows a training without DVC",
     r"hf upload .*": "an account; tests/model/test_complete.py sends a folder to a stand-in",
-    r"hf .*|pip download .*|python -m ensurepip": "the network",
+    r"hf .*|pip (download|install) .*|python -m ensurepip": "the network",
     r"dvc remote (add|modify) .*": "tests/pipeline/test_remotes.py",
     r"dvc pull --remote results --allow-missing|dvc repro (base|--allow-missing)|python stages/record\.py --results": "tests/pipeline/test_results.py",
     r"dvc exp push --no-cache": "pushes to git's remote",

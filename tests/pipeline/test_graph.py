@@ -7,11 +7,13 @@ opens while it runs is checked in test_end_to_end.py.
 import ast
 import copy
 import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from gpt2_shakespeare import params
@@ -261,6 +263,16 @@ def test_only_what_measures_reads_val():
 def test_the_graph_and_the_settings_stay_short():
     assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 214
     assert len((ROOT / "params.yaml").read_text().splitlines()) <= 262  # four scales
+
+
+def test_dvc_changes_one_line_of_the_settings(tmp_path):
+    """DVC writes every list that it has read, with one item on each line."""
+    file = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", file)
+    apply_overrides(file, ["epochs=6"])
+    before, after = ((folder / "params.yaml").read_text().splitlines() for folder in (ROOT, tmp_path))
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert [new.split()[:2] for _, new in changed] == [["epochs:", "6"]]
 
 
 def test_the_packages_imports_go_one_way():

@@ -1,4 +1,4 @@
-"""`dvc push` and `dvc pull` over real SSH and WebDAV servers on this machine, and into a plain folder."""
+"""`dvc push` and `dvc pull` over real SSH and WebDAV servers and a stand-in of S3 on this machine, and into a plain folder."""
 
 import asyncio
 import contextlib
@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncssh
+import boto3
 import micro
 import pytest
+from moto.server import ThreadedMotoServer
 from waitress import create_server
 from wsgidav.fs_dav_provider import FilesystemProvider
 from wsgidav.wsgidav_app import WsgiDAVApp
@@ -79,6 +81,29 @@ def webdav(folder: Path) -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
+def s3(folder: Path) -> Iterator[list[str]]:
+    """A bucket in memory; what it holds at the end is written to the folder."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    keys = {"aws_access_key_id": USER, "aws_secret_access_key": PASSWORD}
+    bucket = boto3.resource("s3", endpoint_url=address, region_name="us-east-1", **keys).Bucket("bucket")
+    try:
+        bucket.create()
+        yield [
+            "remote add --default there s3://bucket/cache",
+            f"remote modify there endpointurl {address}",
+            f"remote modify --local there access_key_id {USER}",
+            f"remote modify --local there secret_access_key {PASSWORD}",
+        ]
+        for found in bucket.objects.all():
+            (folder / found.key).parent.mkdir(parents=True, exist_ok=True)
+            bucket.download_file(found.key, str(folder / found.key))
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
 def local(folder: Path) -> Iterator[list[str]]:
     yield [f"remote add --default there {folder}"]
 
@@ -89,7 +114,7 @@ def dvc(project: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("server", [local, ssh, webdav])
+@pytest.mark.parametrize("server", [local, ssh, webdav, s3])
 def test_what_is_pushed_is_pulled_by_a_clone_which_has_nothing_to_do(server, tmp_path):
     remote, project = tmp_path / "remote", tmp_path / "project"
     for folder in (remote / "cache", project):

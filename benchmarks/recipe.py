@@ -24,6 +24,8 @@ from ruamel.yaml import YAML
 from gpt2_shakespeare import params, paths, runtime
 from gpt2_shakespeare.measure import losses
 from gpt2_shakespeare.model import load_model
+from gpt2_shakespeare.params.rows import TrainedRow
+from gpt2_shakespeare.params.schema import Scale
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import load_tokens
 from gpt2_shakespeare.training.plan import starting_model
@@ -42,6 +44,32 @@ def changed(raw: dict, variant: str) -> dict:
             table = table[int(name)] if isinstance(table, list) else table[name]
         table[last] = YAML(typ="safe").load(value.replace(";", ","))
     return raw
+
+
+def find_row(scale: str, name: str, variant: str, epochs: int | None = None) -> tuple[Scale, TrainedRow]:
+    """A scale's settings, and a row of it with a variant's changes."""
+    raw = YAML(typ="safe").load(Path("params.yaml").read_text())
+    changed(raw["scales"][scale]["rows"][name], variant)
+    found = params.parse(raw).scales[scale]
+    row = next(row for row in found.trained if row.name == name)
+    return found.settings, dataclasses.replace(row, epochs=epochs or row.epochs)
+
+
+def commit() -> str:
+    """Of the code and of the params.yaml that the changes are to."""
+    describe = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(describe, capture_output=True, text=True).stdout.strip()
+
+
+def add_line(file: Path, line: dict) -> None:
+    """Print it, and append it to a CSV file, with a head if that is new."""
+    print(line, flush=True)
+    new = not file.exists()
+    with open(file, "a", newline="") as out:
+        writer = csv.DictWriter(out, fieldnames=list(line), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(line)
 
 
 def main() -> None:
@@ -69,17 +97,10 @@ def run(args: argparse.Namespace) -> None:
     at = paths.Paths(args.scale)
     encoding = tokenizer.load(at.tokenizer)
     shapes = tokenizer.shapes(encoding)
-    # whose params.yaml the changes are to
-    describe = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    commit = subprocess.run(describe, capture_output=True, text=True).stdout.strip()
     for variant, label in zip(args.variants, args.labels, strict=True):
-        raw = YAML(typ="safe").load(Path("params.yaml").read_text())
-        changed(raw["scales"][args.scale]["rows"][args.section], variant)
-        found = params.parse(raw).scales[args.scale]
-        row = next(row for row in found.trained if row.name == args.section)
-        row = dataclasses.replace(row, epochs=args.epochs or row.epochs)
+        scale, row = find_row(args.scale, args.section, variant, args.epochs)
         settings = row.settings
-        machine = runtime.start(found.settings.runtime)
+        machine = runtime.start(scale.runtime)
         train, dev = (load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
         for seed in args.seeds:
             model = starting_model(settings, encoding, at.base, seed)
@@ -105,15 +126,9 @@ def run(args: argparse.Namespace) -> None:
                     "dev_loss_last": round(losses.exact_loss(ended, dev), 4),
                     "best_step": progress.best_step, "steps": progress.step,
                     "passes": round(progress.tokens / len(train), 2),
-                    "minutes": round((time.perf_counter() - started) / 60, 1), "commit": commit,
+                    "minutes": round((time.perf_counter() - started) / 60, 1), "commit": commit(),
                 }  # fmt: skip
-            print(line, flush=True)
-            new = not OUT.exists()
-            with open(OUT, "a", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(line), lineterminator="\n")
-                if new:
-                    writer.writeheader()
-                writer.writerow(line)
+            add_line(OUT, line)
 
 
 def draw() -> None:

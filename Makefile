@@ -15,7 +15,7 @@ repro: $(VENV)/installed
 	@python stages/report.py --print
 
 # A first look at a real pretrained model: SmolLM2-135M on Tiny Shakespeare, fine-tuned on a fifth of train. On two cores
-# a quarter of an hour with matrix units (AMX), twice that without. Then: git checkout metrics params.yaml dvc.lock
+# a quarter of an hour with matrix units (AMX), twice that without. Then: git checkout HEAD -- metrics params.yaml dvc.lock
 taste: $(VENV)/installed
 	python stages/mend.py
 	dvc exp run -S scale=laptop -S 'seeds=[1337]' -S rows.partial=true -S 'rows.scratch=[]' -S 'rows.finetune=[finetune]' -S 'adapting.rows=[finetune]' -S 'adapting.ways=[mixed]' -S 'learning_curves.rows=[]' \
@@ -24,6 +24,7 @@ taste: $(VENV)/installed
 	  -S ++scales.laptop.finetuning.share=0.2 -S scales.laptop.finetuning.warmup_steps=3 \
 	  -S scales.laptop.finetuning.eval_tokens=2048 -S scales.laptop.training.batch_size=8
 	@python stages/report.py --print
+	@gpt2-shakespeare sample "Messenger:" -m base -m finetune
 
 test: $(VENV)/installed
 	python -m pytest

@@ -24,6 +24,7 @@ FILES = {
     "all figures": (writing.TABLE_CSV, writing.CURVES, writing.LEARNING, writing.ANALYSIS_CSV),
 }
 NEXT = {
+    ". .venv/bin/activate": "once in each terminal, before the commands below",
     "gpt2-shakespeare page": "open the page: charts, samples side by side, settings",
     'gpt2-shakespeare sample "KING:"': "continue a prompt of your own",
     "dvc metrics show": "the figures of the rows; after a change: dvc metrics diff",

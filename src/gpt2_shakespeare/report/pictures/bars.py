@@ -10,7 +10,9 @@ from gpt2_shakespeare.report.registry import GPT2_REPOS, PROJECT, PROJECT_MODEL
 def draw(losses: Losses) -> Figure:
     """A bar per row from zero, its value inside; where the reproduced project publishes a figure, a mark at it."""
     looks, results = style.looks(losses.params.rows), losses.results
-    figure = style.canvas(losses.title, height=max(style.HEIGHT, 1.2 + 0.3 * len(results)))
+    figure = style.canvas(
+        "Val loss of every row", losses.title, height=max(style.HEIGHT, 1.2 + 0.3 * len(results))
+    )
     axes = style.panel(figure.add_subplot(), grid="x")
     longest, marks = 0.0, []
     for place, result in enumerate(results):
@@ -18,12 +20,15 @@ def draw(losses: Losses) -> Figure:
             axes.text(0.06, place, "missing", va="center", style="italic", color=style.BASE)
             continue
         val_loss, std = result.figures["val_loss"], result.figures.get("val_loss_std")
-        axes.barh(place, val_loss, 0.6, color=looks[result.name].colour)
+        colour = looks[result.name].colour
+        axes.barh(place, val_loss, 0.6, color=colour)
         shown, end = f"{val_loss:.3f}", val_loss
         if std is not None:
             axes.errorbar(val_loss, place, xerr=std, color="black", capsize=4, linewidth=1.2)
             shown, end = f"{shown} ± {std:.3f}", val_loss + std
-        axes.text(0.06, place, shown, va="center", color="white", weight="bold", fontsize=11)
+        axes.text(
+            0.06, place, shown, va="center_baseline", color=style.ink(colour), weight="bold", fontsize=11
+        )
         if published := losses.published(result):
             marks.append((float(published), place))
             axes.text(

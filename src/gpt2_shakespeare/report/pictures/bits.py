@@ -22,7 +22,9 @@ def draw(losses: Losses) -> Figure:
     there.sort(
         key=lambda result: -result.figures["bits_per_char"]
     )  # rows of one value stay in the table's order
-    figure = style.canvas(losses.title, height=max(style.HEIGHT, 1.2 + 0.26 * len(there)))
+    figure = style.canvas(
+        "What a character of val costs", losses.title, height=max(style.HEIGHT, 1.2 + 0.26 * len(there))
+    )
     axes = style.panel(figure.add_subplot(), grid="x")
     for place, result in enumerate(there):
         bits, colour = result.figures["bits_per_char"], looks[result.name].colour
@@ -50,7 +52,7 @@ def draw(losses: Losses) -> Figure:
     dot: dict[str, Any] = {"color": style.BASE, "marker": "o", "linestyle": "", "markersize": 8}
     figure.legend(
         [Line2D([], [], **dot), Line2D([], [], **dot, markerfacecolor="white")],
-        ["static", "adapts: learns from each part of val once it is predicted"],
+        ["learns nothing from val", "adapts: learns from each part of val once it is predicted"],
         loc="outside lower left", ncols=2, **style.LEGEND,
     )  # fmt: skip
     return figure

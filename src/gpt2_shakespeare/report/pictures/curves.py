@@ -14,7 +14,9 @@ def draw(losses: Losses) -> Figure:
     """Dev and train loss against passes; passes on a log scale, so that one epoch is visible beside many."""
     looks = style.looks(losses.params.rows)
     curves = [result for result in losses.results if result.histories]
-    figure = style.canvas(losses.title, height=max(style.HEIGHT, 1.6 + 0.22 * len(curves)))
+    figure = style.canvas(
+        "Loss while training", losses.title, height=max(style.HEIGHT, 1.6 + 0.22 * len(curves))
+    )
     axes = style.panel(figure.add_subplot())
     axes.set_xscale("log")
     ends = []

@@ -23,14 +23,18 @@ def draw(texts: list[Texts], params: Params, title: str) -> Figure:
     human, models = texts[0], texts[1:]
     columns = min(PANELS, len(models))
     lines = -(-len(models) // columns)
-    title += "\nhow far texts are from human text, by temperature and top-p (darker: nearer)"
     if not human.problem:
         figures = human.mean
         title += (
             f"\nbold: mean |log(figure / human figure)|, {off(figures)} from a draw of human text to the others; "
             f"small: bits/char (scorer of dev) and distinct-2, of human text {_small(figures, ' and ')}"
         )
-    figure = style.canvas(title, width=3.3 * columns, height=3.6 * lines + 1.1)
+    figure = style.canvas(
+        "How far texts are from human text, by temperature and top-p (darker: nearer)",
+        title,
+        width=3.3 * columns,
+        height=3.6 * lines + 1.1,
+    )
     looks = style.looks(params.rows)
     known = [max(cell[OFF], 1e-3) for row in models for cell in row.cells.values() if OFF in cell]
     # logarithmic, as greedy text is far out

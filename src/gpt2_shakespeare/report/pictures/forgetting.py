@@ -16,6 +16,7 @@ def draw(losses: Losses) -> Figure:
     text = next((text for text in OTHER_TEXTS if f"other_loss_{text}" in base), None)
     lines = -(-len(losses.results) // 4)  # of the key, at most
     figure = style.canvas(
+        "What is learned, and what is forgotten",
         f"{losses.title}\nnumbers: epochs; dotted: before the first measurement",
         height=style.HEIGHT + 0.1 * lines,
     )
@@ -50,6 +51,7 @@ def draw(losses: Losses) -> Figure:
                 )  # fmt: skip
     axes.plot(*start, "s", color=style.BASE, markersize=8, label="base, zero-shot (exact dev loss)")
     figure.legend(loc="outside lower left", ncols=4, **style.LEGEND)
+    axes.margins(0.08)
     axes.set_xlabel(
         "dev loss, estimated while training, after each epoch and the quarters of the first:\nlearning goes to the left"
     )

@@ -9,7 +9,7 @@ from gpt2_shakespeare.report.pictures import style
 
 def draw(learned: LearningCurves, rows: dict[str, style.Look], title: str) -> Figure:
     """A line for each row, over train tokens on a log scale; baselines are grey."""
-    figure = style.canvas(title)
+    figure = style.canvas("Val loss by the amount of training text", title)
     axes = style.panel(figure.add_subplot())
     if not learned.curves:
         style.not_measured(axes)

@@ -21,7 +21,8 @@ def draw(texts: list[Texts], params: Params, title: str) -> Figure:
     setting = named(params.sample.temperature, params.sample.top_p)
     lines = -(-len(texts) // 4)  # of the legend
     figure = style.canvas(
-        f"{title}\nwhat texts take from train word for word, {setting}",
+        f"What texts take from train word for word, {setting}",
+        title,
         width=10,
         height=style.HEIGHT + 0.22 * lines,
     )

@@ -11,7 +11,11 @@ from gpt2_shakespeare.report.pictures import style
 def draw(losses: Losses) -> Figure:
     """P(name) while training, from the base's on; of a row from random weights the value at its end."""
     looks, base = style.looks(losses.params.rows), losses.base.get(P_NAME)
-    figure = style.canvas(losses.title, height=max(style.HEIGHT, 1.6 + 0.22 * len(losses.results)))
+    figure = style.canvas(
+        "P(name): a speaker of train begins to speak after a piece of another text",
+        losses.title,
+        height=max(style.HEIGHT, 1.6 + 0.22 * len(losses.results)),
+    )
     axes = style.panel(figure.add_subplot())
     axes.set_yscale("log")
     ends, flat = [], []
@@ -44,5 +48,5 @@ def draw(losses: Losses) -> Figure:
     axes.set_xlabel(
         "passes over the training text; 0: the base; dashed: a row from random weights, at its end"
     )
-    axes.set_ylabel("P(name): a speaker of train begins after a neutral prompt")
+    axes.set_ylabel("P(name), log scale")
     return figure

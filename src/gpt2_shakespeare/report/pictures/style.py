@@ -3,11 +3,13 @@
 import io
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from operator import mul
 from statistics import mean
 from typing import Any, NamedTuple
 
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -67,11 +69,19 @@ def png(draw: Callable[..., Figure], *args: Any) -> bytes:
         return file.getvalue()
 
 
-def canvas(title: str, width: float = WIDTH, height: float = HEIGHT) -> Figure:
+def canvas(subject: str, title: str, width: float = WIDTH, height: float = HEIGHT) -> Figure:
+    """A figure that says at its top what it shows, and below of what."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    title = "\n".join(textwrap.fill(line, round(12 * width)) for line in title.splitlines())
+    lines = f"{subject}\n{title}".splitlines()
+    title = "\n".join(textwrap.fill(line, round(12 * width)) for line in lines)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, parse_math=False)  # a path may have a $
     return figure
+
+
+def ink(colour: str) -> str:
+    """Black or white, whichever is easier to read on a colour (relative luminance of WCAG 2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return "black" if sum(map(mul, linear, (0.2126, 0.7152, 0.0722))) > 0.179 else "white"
 
 
 def panel(axes: Axes, grid: str = "both") -> Axes:

@@ -63,7 +63,7 @@ ELSEWHERE = {
 
 
 def commands() -> dict[str, set[str]]:
-    """Every command on the pages, and the pages that it is on."""
+    """Every command on the pages, and the pages that it is on; of the Makefile those that change settings."""
     found: dict[str, set[str]] = {}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -77,6 +77,9 @@ def commands() -> dict[str, set[str]]:
         for command in (" ".join(part.split()) for line in lines for part in line.split(" && ")):
             if re.match(rf"{PROGRAM} ", command):
                 found.setdefault(command, set()).add(page.name)
+    for line in (micro.ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        if line.startswith("\tdvc exp run"):
+            found.setdefault(" ".join(line.split()), set()).add("Makefile")
     return found
 
 

@@ -265,6 +265,14 @@ def test_the_graph_and_the_settings_stay_short():
     assert len((ROOT / "params.yaml").read_text().splitlines()) <= 262  # four scales
 
 
+def test_artifacts_are_models_that_the_graph_makes():
+    rows = read_yaml("params.yaml")["rows"]
+    made = {f"models/${{scale}}/{row}/${{seeds[0]}}" for row in (*rows["scratch"], *rows["finetune"])}
+    artifacts = read_yaml("dvc.yaml")["artifacts"]
+    assert {artifact["path"] for artifact in artifacts.values()} <= {*made, "models/${scale}/base/0"}
+    assert {artifact["type"] for artifact in artifacts.values()} == {"model"}
+
+
 def test_dvc_changes_one_line_of_the_settings(tmp_path):
     """DVC writes every list that it has read, with one item on each line."""
     file = tmp_path / "params.yaml"

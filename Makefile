@@ -22,7 +22,7 @@ taste: $(VENV)/installed
 	  -S analysis.prefixes=64 -S 'analysis.temperatures=[0.8]' -S 'analysis.top_ps=[0.9]' \
 	  -S scales.laptop.model.block_size=256 -S scales.laptop.finetuning.block_size=256 \
 	  -S ++scales.laptop.finetuning.share=0.2 -S scales.laptop.finetuning.warmup_steps=3 \
-	  -S scales.laptop.finetuning.eval_tokens=2048 -S scales.laptop.training.batch_size=8
+	  -S ++scales.laptop.finetuning.eval_tokens=2048 -S scales.laptop.training.batch_size=8
 	@python stages/report.py --print
 	@gpt2-shakespeare sample "Messenger:" -m base -m finetune
 

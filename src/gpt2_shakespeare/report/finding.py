@@ -1,7 +1,7 @@
 """What a scale's losses say, in plain sentences."""
 
 from gpt2_shakespeare.report.losses import Losses, Result
-from gpt2_shakespeare.report.registry import MADE_UP, NGRAMS, OTHER_TEXTS, PROJECT, PROJECT_MODEL
+from gpt2_shakespeare.report.registry import MADE_UP, NGRAMS, OTHER_TEXTS, PROJECT, PROJECT_MODEL, READING
 from gpt2_shakespeare.report.titles import base_name
 
 EQUAL = 0.01  # nats per token; losses nearer than this are called the same
@@ -56,10 +56,14 @@ def _counted(losses: Losses) -> str:
     trained = _lowest(losses, "scratch", "random", "finetune", "lora")
     if not counted or not trained:
         return ""
-    better = trained.figures["val_loss"] < counted.figures["val_loss"]
+    reading = next(
+        (result for result in losses.results if result.name == READING and not result.problem), None
+    )
+    lowest = min(result.figures["val_loss"] for result in (counted, reading or counted))
     return (
-        f"Counting n-grams of the same text reaches {_named(counted)}: "
-        f"{'the best model learns more than that' if better else 'no model here learns as much'}."
+        f"Counting n-grams of the same text reaches {_named(counted)}"
+        f"{f', and counts that go on while they read {_named(reading)}' if reading else ''}: "
+        f"{'the best model has less' if trained.figures['val_loss'] < lowest else 'no model that stands still has less'}."
     )
 
 
@@ -85,4 +89,5 @@ def _reference(losses: Losses) -> str:
     if not published:
         return ""
     named = ", ".join(f"{loss} ({name})" for name, loss in published)
-    return f"{PROJECT} publishes {named} for {PROJECT_MODEL}."
+    tokens = "" if losses.params.at_scale.tokenizer.source == "gpt2" else ", per token of GPT-2's tokenizer"
+    return f"{PROJECT} publishes {named} for {PROJECT_MODEL}{tokens}."

@@ -51,6 +51,7 @@ BASELINE_NOTES = {
 # Baselines that are measured on shares of train too
 LEARNING = ("trigram", "counting")
 
+READING = "counting"  # the lowest of the baselines that go on counting while they read
 NGRAMS = ("unigram", "trigram", "trigram_cache")
 
 # LoRA is compared with this row and with all that have its settings

@@ -123,16 +123,16 @@ def measured(
     forgetting = Forgetting(base, other, OTHER_TOKENS)
     ends = {key: value.clone() for key, value in model.state_dict().items()}
     found: dict[float, dict[str, float | str]] = {}
-    with machine.autocast():
-        for share in sorted({0.0, *shares}):
-            model.load_state_dict(between(base.state_dict(), ends, share))
-            figures = forgetting.measure(model)
-            found[share] = {
-                "dev_loss": round(exact_loss(model, dev), 4),
-                "text": name,
-                "other_loss": round(figures[f"other_loss_{name}"], 4),
-                "kl": round(figures[f"kl_{name}"], 4),
-            }
+    for share in sorted({0.0, *shares}):
+        model.load_state_dict(between(base.state_dict(), ends, share))
+        with machine.autocast():  # which keeps the weights that it has cast until it ends
+            figures, dev_loss = forgetting.measure(model), exact_loss(model, dev)
+        found[share] = {
+            "dev_loss": round(dev_loss, 4),
+            "text": name,
+            "other_loss": round(figures[f"other_loss_{name}"], 4),
+            "kl": round(figures[f"kl_{name}"], 4),
+        }
     return found
 
 

@@ -1,7 +1,7 @@
 """Each figure in docs/findings.md and in README's findings is one of the committed metrics: docs/claims.csv says which.
 
 A claim quotes the page with its number in [brackets]. `row` may have a temperature and a top-p: a cell of the grid. `less`
-names a row to be subtracted, `a - b` in `figure` another figure. In table.md `row` and `figure` find a number: the
+names a row to be subtracted, `a - b` in `figure` another figure. Of benchmarks/forgetting.csv, `row` is `<scale>; <label>; <share>`. In table.md `row` and `figure` find a number: the
 standard deviation of a difference as `<row> ±`, or what follows a word in a sentence. Without a file, `row` says whence.
 """
 
@@ -40,6 +40,12 @@ def table(file: str) -> pd.DataFrame:
 def figure(file: str, row: str, name: str) -> float:
     """A mean over the seeds."""
     found = table(file)
+    if "label" in found:
+        scale, label, share = row.split("; ")
+        (value,) = found[
+            (found["scale"] == scale) & (found["label"] == label) & (found["share"] == float(share))
+        ][name]
+        return float(value)
     name_of_row, *cell = row.split(" ")
     if "part" in found:
         found = found[found["part"] == ("grid" if cell else "texts")]

@@ -21,7 +21,7 @@ from pathlib import Path
 import gpt2_shakespeare  # noqa: F401  # isort: skip  (sets what OpenMP reads when torch is imported)
 import numpy as np
 import torch
-from recipe import add_line, commit, find_row
+from recipe import add_line, arguments, commit, find_row, load_parts, parsed, trainer_of
 from torch import Tensor
 
 from gpt2_shakespeare import paths, runtime
@@ -33,35 +33,19 @@ from gpt2_shakespeare.params.schema import Scale
 from gpt2_shakespeare.report.registry import OTHER_TEXTS
 from gpt2_shakespeare.tokens import tokenizer
 from gpt2_shakespeare.tokens.files import Tokens, load_tokens
-from gpt2_shakespeare.training.plan import starting_model
-from gpt2_shakespeare.training.trainer import Trainer
 
 OUT = Path(__file__).with_suffix(".csv")
 OTHER_TOKENS = 16_384  # of the other text, as stages/evaluate.py
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#603000")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("row", nargs="?", help="a trained row that starts from the base")
-    parser.add_argument("--scale", default="novels")
-    parser.add_argument("--variants", nargs="+", default=["start"])
-    parser.add_argument(
-        "--labels", nargs="+", help="what the picture calls them; default: the variants themselves"
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1337])
-    parser.add_argument("--epochs", type=int, help="default: as in params.yaml")
     parser.add_argument("--rehearsal", type=float, default=0.0)
     parser.add_argument(
         "--trained", action="store_true", help="take the model of the pipeline; trains nothing"
     )
-    args = parser.parse_args()
-    args.labels = args.labels or args.variants
-    if len(args.labels) != len(args.variants):
-        parser.error(f"{len(args.labels)} labels for {len(args.variants)} variants")
+    args = parsed(parser)
     if not 0 <= args.rehearsal < 1:
         parser.error("--rehearsal: a share of the training text, below 1")
     if args.trained and (args.variants != ["start"] or args.rehearsal or args.epochs):
@@ -72,7 +56,7 @@ def main() -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    at = paths.Paths(args.scale)
+    at, of = paths.Paths(args.scale), commit()
     for variant, label in zip(args.variants, args.labels, strict=True):
         scale, row = find_row(args.scale, args.row, variant, args.epochs)
         if not row.from_base:
@@ -89,22 +73,17 @@ def run(args: argparse.Namespace) -> None:
             about = {"scale": args.scale, "row": row.name, "variant": variant, "label": label}
             about |= {"rehearsal": args.rehearsal, "epochs": row.epochs, "seed": seed}
             for share, figures in measured(scale, model, args.shares, at).items():
-                end = {"minutes": "" if args.trained else minutes, "commit": commit()}
+                end = {"minutes": "" if args.trained else minutes, "commit": of}
                 add_line(OUT, about | {"share": share} | figures | end)
 
 
 def trained(scale: Scale, row: TrainedRow, seed: int, at: paths.Paths, rehearsal: float) -> LanguageModel:
     """The row's model with the lowest dev loss, trained on train and text of the base's corpus."""
-    machine = runtime.start(scale.runtime)
-    encoding = tokenizer.load(at.tokenizer)
-    train, dev = (load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
+    train, dev = load_parts(at)
     if rehearsal:
-        seen = load_tokens(at.pretrain_tokens / "train.npy", encoding.n_vocab)
+        seen = load_tokens(at.pretrain_tokens / "train.npy", tokenizer.load(at.tokenizer).n_vocab)
         train = np.concatenate([train, seen[: round(len(train) * rehearsal / (1 - rehearsal))]])
-    trainer = Trainer(
-        starting_model(row.settings, encoding, at.base, seed), train, dev, row.settings, row.context,
-        seed=seed, machine=machine, label=row.name, shapes=tokenizer.shapes(encoding),
-    )  # fmt: skip
+    trainer = trainer_of(scale, row, at, train, dev, seed, row.name)
     with tempfile.TemporaryDirectory() as folder:
         trainer.run(Path(folder))
         return load_model(Path(folder))
@@ -148,7 +127,10 @@ def draw() -> None:
     """A panel for each scale: what is learned against what is forgotten, a line from the base to each model."""
     import pandas as pd
 
-    from gpt2_shakespeare.report.pictures.style import Figure  # matplotlib, whatever MPLBACKEND names
+    from gpt2_shakespeare.report.pictures.style import (  # matplotlib, whatever MPLBACKEND names
+        PALETTE,
+        Figure,
+    )
 
     table = pd.read_csv(OUT).drop_duplicates(
         ["scale", "row", "variant", "rehearsal", "epochs", "seed", "share"], keep="last"
@@ -162,7 +144,7 @@ def draw() -> None:
         for number, ((row, label, *_), line) in enumerate(
             means.groupby(["row", "label", "rehearsal", "epochs"], sort=False)
         ):
-            line, colour = line.sort_values("share"), COLOURS[number % len(COLOURS)]
+            line, colour = line.sort_values("share"), PALETTE[number % len(PALETTE)]
             name = row if label == "start" else f"{row}, {label}"
             axes.plot(line["dev_loss"], line["other_loss"], ":", color=colour, linewidth=1)
             axes.plot(line["dev_loss"][1:], line["other_loss"][1:], "o", color=colour, label=name)

@@ -27,7 +27,7 @@ from gpt2_shakespeare.model import load_model
 from gpt2_shakespeare.params.rows import TrainedRow
 from gpt2_shakespeare.params.schema import Scale
 from gpt2_shakespeare.tokens import tokenizer
-from gpt2_shakespeare.tokens.files import load_tokens
+from gpt2_shakespeare.tokens.files import Tokens, load_tokens
 from gpt2_shakespeare.training.plan import starting_model
 from gpt2_shakespeare.training.trainer import Trainer
 
@@ -72,11 +72,12 @@ def add_line(file: Path, line: dict) -> None:
         writer.writerow(line)
 
 
-def main() -> None:
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser of what every benchmark of variants takes; `parsed` reads them."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("section", nargs="?", help="a trained row, such as scratch_tuned")
+    parser.add_argument("row", nargs="?", help="a trained row, such as scratch_tuned")
     parser.add_argument("--scale", default="novels")
     parser.add_argument("--variants", nargs="+", default=["start"])
     parser.add_argument(
@@ -84,49 +85,61 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1337])
     parser.add_argument("--epochs", type=int, help="of a row from the base; default: as in params.yaml")
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     args = parser.parse_args()
     args.labels = args.labels or args.variants
     if len(args.labels) != len(args.variants):
         parser.error(f"{len(args.labels)} labels for {len(args.variants)} variants")
-    if args.section:
+    return args
+
+
+def main() -> None:
+    args = parsed(arguments(__doc__))
+    if args.row:
         run(args)
     draw()
 
 
+def trainer_of(
+    scale: Scale, row: TrainedRow, at: paths.Paths, train: Tokens, dev: Tokens, seed: int, label: str
+) -> Trainer:
+    """The row's training, on tokens that may be other than its own."""
+    machine, encoding = runtime.start(scale.runtime), tokenizer.load(at.tokenizer)
+    return Trainer(
+        starting_model(row.settings, encoding, at.base, seed), train, dev, row.settings, row.context,
+        seed=seed, machine=machine, label=label, shapes=tokenizer.shapes(encoding),
+    )  # fmt: skip
+
+
+def load_parts(at: paths.Paths) -> tuple[Tokens, Tokens]:
+    """Train and dev."""
+    n_vocab = tokenizer.load(at.tokenizer).n_vocab
+    return load_tokens(at.tokens("train"), n_vocab), load_tokens(at.tokens("dev"), n_vocab)
+
+
 def run(args: argparse.Namespace) -> None:
-    at = paths.Paths(args.scale)
-    encoding = tokenizer.load(at.tokenizer)
-    shapes = tokenizer.shapes(encoding)
+    at, of = paths.Paths(args.scale), commit()
+    train, dev = load_parts(at)
     for variant, label in zip(args.variants, args.labels, strict=True):
-        scale, row = find_row(args.scale, args.section, variant, args.epochs)
-        settings = row.settings
-        machine = runtime.start(scale.runtime)
-        train, dev = (load_tokens(at.tokens(part), encoding.n_vocab) for part in ("train", "dev"))
+        scale, row = find_row(args.scale, args.row, variant, args.epochs)
         for seed in args.seeds:
-            model = starting_model(settings, encoding, at.base, seed)
             started = time.perf_counter()
-            trainer = Trainer(
-                model,
-                train,
-                dev,
-                settings,
-                row.context,
-                seed=seed,
-                machine=machine,
-                label=variant,
-                shapes=shapes,
-            )
+            trainer = trainer_of(scale, row, at, train, dev, seed, variant)
+            model = trainer.model
             with tempfile.TemporaryDirectory() as folder:
                 progress = trainer.run(Path(folder))
                 last = Path(folder) / paths.LAST
                 ended = load_model(last) if last.is_dir() else model
                 line = {
-                    "section": args.section, "variant": variant, "label": label, "seed": seed,
+                    "section": args.row, "variant": variant, "label": label, "seed": seed,
                     "dev_loss": round(losses.exact_loss(model, dev), 4),
                     "dev_loss_last": round(losses.exact_loss(ended, dev), 4),
                     "best_step": progress.best_step, "steps": progress.step,
                     "passes": round(progress.tokens / len(train), 2),
-                    "minutes": round((time.perf_counter() - started) / 60, 1), "commit": commit(),
+                    "minutes": round((time.perf_counter() - started) / 60, 1), "commit": of,
                 }  # fmt: skip
             add_line(OUT, line)
 
